@@ -1,0 +1,363 @@
+/**
+ * The data plane of one worker: its listeners, its sessions, who waits, and the last route table. The
+ * control process says what is true; between two tables, or without a control process at all, the
+ * switchboard goes on by the last one.
+ */
+import { createSecureContext, type SecureContext } from 'node:tls'
+import type {
+  ClientInfo,
+  EndReason,
+  SlotKind,
+  WorkerListener,
+  WorkerSettings,
+  WorkerStats,
+} from '../../core/fleet/messages.ts'
+import { Purse } from '../../core/fleet/purse.ts'
+import { compileTrusted, inTrusted, type TrustedList } from '../../core/pgwire/addresses.ts'
+import type { Cancel } from '../../core/pgwire/startup.ts'
+import { mustCut } from '../../core/routing/cut.ts'
+import type { Backend, RouteTable, TroubleKind } from '../../core/routing/types.ts'
+import { sendCancel } from './cancel.ts'
+import { Counters } from './counters.ts'
+import type { DialResult, PlainServers } from './dial.ts'
+import type { Peer } from './listener.ts'
+import type { OpeningPlan } from './opening.ts'
+import { type Board, type DialSettings, Session } from './session.ts'
+import { WaitLines } from './wait-lines.ts'
+import type { Wire } from './wire.ts'
+
+/** How often waits and logins are looked at for having lasted too long. */
+const SWEEP_MS = 100
+/** How long a server is taken to still not do TLS after it has said so. */
+const PLAIN_SERVER_MS = 60_000
+/** How long a server may take for its first answer; a change of leader ends the attempt at once. */
+const ANSWER_MS = 10_000
+
+export interface SwitchboardEvents {
+  want(slot: SlotKind, count: number): void
+  giveBack(slot: SlotKind, count: number): void
+  trouble(member: string, what: TroubleKind, words: string): void
+  ended(session: Session, reason: EndReason, words: string | null): void
+  /** The last session is gone while draining. */
+  drained(): void
+}
+
+type Listening = WorkerListener & { readonly trusted: TrustedList }
+
+export class Switchboard implements Board {
+  readonly purses: Readonly<Record<SlotKind, Purse<Session>>>
+  plan: DialSettings
+  private settings: WorkerSettings
+  private table: RouteTable | null = null
+  private listeners = new Map<string, Listening>()
+  private clientContext: SecureContext | null = null
+  private readonly sessions = new Set<Session>()
+  private readonly connections = new Map<string, number>()
+  private lines: WaitLines<Session>
+  private readonly counters = new Counters()
+  private readonly events: SwitchboardEvents
+  private readonly idPrefix: string
+  private nextId = 1
+  private sweep: NodeJS.Timeout | null = null
+  private draining: { untilMs: number; cutIdle: boolean } | null = null
+
+  constructor(settings: WorkerSettings, idPrefix: string, events: SwitchboardEvents) {
+    this.events = events
+    this.idPrefix = idPrefix
+    this.settings = settings
+    this.purses = {
+      clients: new Purse<Session>(settings.limits.maxClients, asks(events, 'clients')),
+      held: new Purse<Session>(settings.hold.maxClients, asks(events, 'held')),
+    }
+    this.lines = this.newLines()
+    this.plan = this.planOf(settings)
+    this.apply(settings)
+  }
+
+  private newLines(): WaitLines<Session> {
+    const most = Number.MAX_SAFE_INTEGER // the limit is the purse's, over all lines and workers
+    return new WaitLines<Session>(most, (member) => this.connections.get(member) ?? 0)
+  }
+
+  // -- what the control process says
+
+  /** New settings; sessions that live go on by what they began with. Throws on unusable TLS texts. */
+  apply(settings: WorkerSettings): void {
+    const { clientTls } = settings
+    this.clientContext =
+      clientTls === null
+        ? null
+        : createSecureContext({
+            cert: clientTls.cert,
+            key: clientTls.key,
+            ...(clientTls.ca === null ? {} : { ca: clientTls.ca }),
+          })
+    this.plan = this.planOf(settings)
+    this.settings = settings
+    this.purses.clients.setLimit(settings.limits.maxClients)
+    this.purses.held.setLimit(settings.hold.maxClients)
+    this.listeners = new Map(
+      settings.listeners.map((listener) => [
+        listener.name,
+        { ...listener, trusted: compileTrusted(listener.proxyProtocolFrom).list },
+      ]),
+    )
+  }
+
+  private planOf(settings: WorkerSettings): DialSettings {
+    const { serverTls } = settings
+    const some = serverTls.ca !== null || serverTls.cert !== null
+    const context = some
+      ? createSecureContext({
+          ...(serverTls.ca === null ? {} : { ca: serverTls.ca }),
+          ...(serverTls.cert === null ? {} : { cert: serverTls.cert }),
+          ...(serverTls.key === null ? {} : { key: serverTls.key }),
+        })
+      : null
+    return {
+      connectTimeoutMs: settings.limits.connectTimeoutMs,
+      answerTimeoutMs: ANSWER_MS,
+      keepaliveMs: settings.keepalive.idleMs,
+      tls: { ...serverTls, context },
+      plainServers: rememberPlain(),
+    }
+  }
+
+  /** Takes a new table, cuts what it deposes, serves who waits. Returns how many sessions were cut. */
+  follow(table: RouteTable): number {
+    this.table = table
+    this.lines.forgetFailures()
+    let cut = 0
+    for (const session of [...this.sessions]) {
+      const { backend } = session
+      if (backend === null || !mustCut(table.keep, backend)) continue
+      if (session.state === 'connecting') session.abandonAttempt()
+      else if (session.state === 'established') {
+        session.cut('primary-changed')
+        cut++
+      }
+    }
+    this.serve()
+    return cut
+  }
+
+  /** Ends by itself as sessions end; what is left after `graceMs` is cut. */
+  drain(graceMs: number, cutIdle: boolean): void {
+    this.draining = { untilMs: performance.now() + graceMs, cutIdle }
+    this.keepSweeping()
+    this.sweepDraining(performance.now())
+  }
+
+  // -- clients
+
+  accept(listener: string, target: WorkerListener['target'], wire: Wire, peer: Peer): void {
+    const id = `${this.idPrefix}${this.nextId++}`
+    const session = new Session(this, id, listener, target, wire, peer)
+    this.sessions.add(session)
+    this.counters.accepted(listener)
+    session.admitted = this.purses.clients.take(session, (admitted) => {
+      session.admitted = admitted
+      if (session.state === 'held') this.admit(session)
+    })
+    session.open(this.settings.keepalive.idleMs)
+    this.keepSweeping()
+  }
+
+  openingPlan(session: Session): OpeningPlan {
+    const listener = this.listeners.get(session.listener)
+    const { clientTls } = this.settings
+    const unixSocket = session.source.host === 'unix'
+    return {
+      proxyHeader: listener !== undefined && inTrusted(listener.trusted, session.source.host),
+      tls:
+        clientTls === null || this.clientContext === null
+          ? null
+          : { mode: clientTls.mode, context: this.clientContext },
+      unixSocket,
+    }
+  }
+
+  enqueue(session: Session, front: boolean): void {
+    this.lines.join(session, front)
+    if (session.admitted === true) this.serve()
+    else this.admit(session)
+    if (session.state === 'held' && session.admitted === true) this.countAsHeld(session)
+    this.keepSweeping()
+  }
+
+  /** The answer about its place among all clients is there, or awaited. */
+  private admit(session: Session): void {
+    if (session.admitted === 'pending') {
+      this.lines.leave(session) // nobody is served before being let in
+      return
+    }
+    if (session.admitted === false) return session.onTooMany('clients')
+    if (!this.lines.has(session)) this.lines.join(session, false)
+    this.serve()
+    if (session.state === 'held') this.countAsHeld(session)
+  }
+
+  private countAsHeld(session: Session): void {
+    if (session.holdsLineSlot) return
+    session.holdsLineSlot = true
+    const admitted = this.purses.held.take(session, (later) => {
+      if (later) return
+      session.holdsLineSlot = false
+      if (session.state === 'held' || session.state === 'connecting') session.onTooMany('waiting')
+    })
+    if (admitted === false) {
+      session.holdsLineSlot = false
+      session.onTooMany('waiting')
+    }
+  }
+
+  leaveLine(session: Session): void {
+    this.lines.leave(session)
+    if (!session.holdsLineSlot) return
+    session.holdsLineSlot = false
+    if (!this.purses.held.drop(session)) this.purses.held.putBack()
+  }
+
+  private serve(): void {
+    const { connectWindow } = this.settings.limits
+    this.lines.serve(this.table, connectWindow, performance.now(), (session, backend) =>
+      session.connectTo(backend),
+    )
+  }
+
+  dialed(session: Session, backend: Backend, result: DialResult): void {
+    const failed = result.kind === 'not-yet' && result.why !== ''
+    this.lines.dialed(backend.member, !failed, performance.now())
+    if (failed) {
+      this.counters.failed(backend.member)
+      this.events.trouble(backend.member, result.trouble, result.why)
+    }
+    if (session.state !== 'ended') queueMicrotask(() => this.serve())
+  }
+
+  isDeposed(backend: Backend): boolean {
+    return this.table !== null && mustCut(this.table.keep, backend)
+  }
+
+  established(session: Session, backend: Backend): void {
+    if (session.holdsLineSlot) this.counters.heldFor(session.listener, session.heldMs)
+    this.leaveLine(session)
+    this.connections.set(backend.member, (this.connections.get(backend.member) ?? 0) + 1)
+  }
+
+  serverGone(session: Session, backend: Backend, unexplained: boolean): void {
+    const left = (this.connections.get(backend.member) ?? 1) - 1
+    if (left > 0) this.connections.set(backend.member, left)
+    else this.connections.delete(backend.member)
+    const { tunnel } = session
+    if (tunnel !== null) this.counters.carried(session.listener, tunnel.bytesIn, tunnel.bytesOut)
+    if (unexplained) {
+      const words = 'the server closed a session without a word'
+      this.events.trouble(backend.member, 'session-lost', words)
+    }
+  }
+
+  sawHotStandby(backend: Backend): void {
+    const words = 'the server says that it is in recovery'
+    this.events.trouble(backend.member, 'in-hot-standby', words)
+  }
+
+  cancel(session: Session, cancel: Cancel): void {
+    sendCancel(this.plan, cancel, this.cancelTargets(cancel), () => session.finishCancel())
+  }
+
+  private cancelTargets(cancel: Cancel): readonly Backend[] {
+    for (const { tunnel, backend } of this.sessions) {
+      const cursor = tunnel?.cursor
+      if (cursor?.backendPid !== cancel.pid || backend === null) continue
+      if (cursor.backendKey?.equals(cancel.key) === true) return [backend]
+    }
+    return this.table?.members ?? []
+  }
+
+  ended(session: Session, reason: EndReason, words: string | null): void {
+    if (!this.sessions.delete(session)) return
+    if (session.admitted === true) this.purses.clients.putBack()
+    else if (session.admitted === 'pending') this.purses.clients.drop(session)
+    this.counters.ended(session.listener, reason)
+    this.events.ended(session, reason, words)
+    if (this.draining !== null && this.sessions.size === 0) this.events.drained()
+  }
+
+  // -- time
+
+  private keepSweeping(): void {
+    this.sweep ??= setInterval(() => this.onSweep(), SWEEP_MS)
+  }
+
+  private onSweep(): void {
+    const now = performance.now()
+    const { loginTimeoutMs } = this.settings.limits
+    let busy = this.draining !== null
+    // Both are in order of age, but for the few that had a turn already.
+    for (const session of this.sessions) {
+      if (session.state === 'startup') {
+        busy = true
+        if (now - session.phaseSinceMs > loginTimeoutMs) session.onLoginTimeout()
+      } else if (session.state === 'held' || session.state === 'connecting') {
+        busy = true
+        if (now - session.heldSinceMs! > this.settings.hold.timeoutMs) {
+          session.onHoldTimeout(this.heldWords(session))
+        }
+      }
+    }
+    this.serve()
+    if (this.draining !== null) this.sweepDraining(now)
+    if (busy || this.sweep === null) return
+    clearInterval(this.sweep)
+    this.sweep = null
+  }
+
+  private heldWords(session: Session): string {
+    const route = this.table?.listeners[session.listener]?.[session.target]
+    if (route === undefined) return 'the router has not heard from the cluster yet'
+    return route.kind === 'held' ? route.words : 'no connection could be made in time'
+  }
+
+  private sweepDraining(now: number): void {
+    const { untilMs, cutIdle } = this.draining!
+    for (const session of [...this.sessions]) {
+      if (now >= untilMs && session.state !== 'established') session.onDraining()
+      else if (now >= untilMs || (cutIdle && session.tunnel?.isIdle === true)) {
+        session.cut('draining')
+      }
+    }
+    if (this.sessions.size === 0) this.events.drained()
+  }
+
+  // -- what can be asked
+
+  clients(most: number): ClientInfo[] {
+    const found: ClientInfo[] = []
+    for (const session of this.sessions) {
+      if (found.length >= most) break
+      found.push(session.describe())
+    }
+    return found
+  }
+
+  stats(): Pick<WorkerStats, 'listeners' | 'backends'> {
+    return this.counters.read([...this.listeners.keys()], this.sessions, this.connections)
+  }
+}
+
+function asks(events: SwitchboardEvents, slot: SlotKind) {
+  return {
+    want: (count: number) => events.want(slot, count),
+    giveBack: (count: number) => events.giveBack(slot, count),
+  }
+}
+
+function rememberPlain(): PlainServers {
+  const known = new Map<string, number>()
+  const key = (backend: Backend): string => `${backend.host}:${backend.port}`
+  return {
+    has: (backend) => (known.get(key(backend)) ?? 0) > performance.now(),
+    add: (backend) => known.set(key(backend), performance.now() + PLAIN_SERVER_MS),
+  }
+}
