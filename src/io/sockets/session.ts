@@ -215,6 +215,10 @@ export class Session implements OpeningEvents, Sink {
 
   /** Its turn has come. */
   connectTo(backend: Backend): void {
+    if (this.purpose?.kind === 'ssl-request' && this.board.plan.plainServers.has(backend)) {
+      this.board.dialed(this, backend, NO_TLS)
+      return this.onDialed(backend, NO_TLS)
+    }
     const startedAtMs = performance.now()
     this.state = 'connecting'
     this.backend = backend
@@ -449,6 +453,8 @@ export class Session implements OpeningEvents, Sink {
     this.state = 'closing'
   }
 }
+
+const NO_TLS: DialResult = { kind: 'no-tls' }
 
 /** Ends that leave the client what was already on its way to it. */
 const FLUSHES: ReadonlySet<EndReason> = new Set([
