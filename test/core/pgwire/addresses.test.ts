@@ -51,6 +51,12 @@ test('nothing is trusted by an empty list, and no text that is no address', () =
     '01.2.3.4',
     ':::',
     '1::2::3',
+    '1:2:3:4:5:6:7:8::',
+    '1:2:3:4::5:6:7:8',
+    '1:2:3:4:5:6:7',
+    '1:2:3:4:5:6:7:8:9',
+    '1.2.3.4::',
+    '::1.2.3.4:5',
     'x'.repeat(1e6),
   ]) {
     assert.equal(trusts(['0.0.0.0/0', '::/0'], text), false)

@@ -42,6 +42,8 @@ test('wrong version 1 headers', () => {
     'PROXY TCP4 192.0.2.256 192.0.2.2 56324 5432\r\n',
     'PROXY TCP4 192.0.2.01 192.0.2.2 56324 5432\r\n',
     'PROXY TCP4 ::1 ::1 56324 5432\r\n',
+    'PROXY TCP6 ::1 192.0.2.2 56324 5432\r\n',
+    'PROXY TCP4 ::1 192.0.2.2 56324 5432\r\n',
     'PROXY TCP6 192.0.2.1 192.0.2.2 56324 5432\r\n',
     'PROXY TCP4 192.0.2.1 192.0.2.2 65536 5432\r\n',
     'PROXY TCP4 192.0.2.1 192.0.2.2 -1 5432\r\n',
@@ -74,6 +76,10 @@ test('version 2 headers', () => {
   checkHeader(v2(0x21, 0x31, unix), { host: 'unix:/run/app.sock', port: 0 })
   checkHeader(v2(0x21, 0x31, Buffer.alloc(216)), { host: 'unix', port: 0 })
   checkHeader(v2(0x21, 0x31, Buffer.alloc(216, 0x61)), { host: `unix:${'a'.repeat(108)}`, port: 0 })
+  checkHeader(v2(0x21, 0x31, Buffer.alloc(216).fill(0x61, 0, 150)), {
+    host: `unix:${'a'.repeat(108)}`,
+    port: 0,
+  })
   checkHeader(v2(0x20, 0x00, Buffer.alloc(0)), null)
   checkHeader(v2(0x20, 0x11, Buffer.alloc(3)), null)
   checkHeader(v2(0x21, 0x00, Buffer.alloc(5)), null)

@@ -63,6 +63,15 @@ test('a key of 256 bytes (protocol 3.2) is understood however it is cut', () => 
   })
 })
 
+test('a key is kept when its chunk is used again', () => {
+  for (const message of [KEY, LONG_KEY]) {
+    const chunk = Buffer.from(message)
+    const { cursor } = follow(chunk)
+    chunk.fill(0xee)
+    assert.deepEqual(cursor.backendKey, message.subarray(9))
+  }
+})
+
 test('the last report of in_hot_standby counts', () => {
   const both = SAW_HOT_STANDBY_ON | SAW_HOT_STANDBY_OFF
   checkEverySplit(Buffer.concat([STANDBY_ON, STANDBY_OFF]), both, (cursor) => {

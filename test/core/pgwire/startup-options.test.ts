@@ -29,6 +29,7 @@ const CASES: readonly (readonly [options: string, expected: string | null])[] = 
   ['-S 64 -c pgsteer.target=replica', 'replica'],
   ['-S -cpgsteer.target=x', null],
   ['-- -c pgsteer.target=x', null],
+  ['-- pgsteer.target=x', null],
   ['pgsteer.target=x', null],
   ['-c pgsteer.target=repl\\', 'repl'],
 ]
