@@ -11,6 +11,7 @@ import {
   type WorkerSettings,
 } from '../core/fleet/messages.ts'
 import type { RouteTable } from '../core/routing/types.ts'
+import { describeSession } from '../io/sockets/board.ts'
 import type { Session } from '../io/sockets/session.ts'
 import { Switchboard } from '../io/sockets/switchboard.ts'
 import { type LogFormat, type LogLevel, type OpenLog, openLog } from '../io/telemetry/log.ts'
@@ -170,7 +171,7 @@ class Worker {
 
   #logEnd(session: Session, reason: EndReason, words: string | null): void {
     const { id, listener, client, user, database, application, target, tls, bytesIn, bytesOut } =
-      session.describe()
+      describeSession(session)
     const fields = {
       ...{ id, client, user, database, application, listener, target, tls },
       backend: session.backend?.member ?? null,

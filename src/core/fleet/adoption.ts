@@ -41,7 +41,11 @@ export type FleetState = {
 }
 
 export type FleetEvent =
-  | { readonly kind: 'found'; readonly pid: number; readonly index: number }
+  /** All at once: one found first must not make the next look missing. */
+  | {
+      readonly kind: 'found'
+      readonly workers: readonly { readonly pid: number; readonly index: number }[]
+    }
   | { readonly kind: 'spawned'; readonly pid: number; readonly index: number }
   | { readonly kind: 'spawn-failed'; readonly index: number }
   | {
@@ -140,7 +144,12 @@ export function tickAfterMs(state: FleetState): number {
 function note(state: FleetState, nowMs: number, event: FleetEvent): FleetDecision {
   switch (event.kind) {
     case 'found':
-      return quiet(put(state, newWorker(event.pid, event.index, { kind: 'awaited' }, nowMs)))
+      return quiet(
+        event.workers.reduce(
+          (met, it) => put(met, newWorker(it.pid, it.index, { kind: 'awaited' }, nowMs)),
+          state,
+        ),
+      )
     case 'spawned':
       return quiet(
         put(

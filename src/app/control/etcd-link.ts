@@ -1,0 +1,70 @@
+/** The follower of the cluster's keys, replaced when a reload changes how to reach etcd. */
+import type { Snapshot } from '../../core/cluster/types.ts'
+import type { EtcdHealth } from '../../core/routing/decide.ts'
+import { fromPerformance } from '../../io/clock/clock.ts'
+import { type EtcdSettings, type Follower, openFollower } from '../../io/etcd/follower.ts'
+import type { Log } from '../../io/telemetry/log.ts'
+
+export type EtcdLinkPorts = {
+  readonly log: Log
+  onSnapshot(snapshot: Snapshot, receivedAtMs: number): void
+  onHealth(health: EtcdHealth): void
+}
+
+export class EtcdLink {
+  readonly #ports: EtcdLinkPorts
+  readonly #prefix: string
+  #settings: EtcdSettings
+  #follower: Follower
+  #health: EtcdHealth | null = null
+
+  constructor(settings: EtcdSettings, prefix: string, ports: EtcdLinkPorts) {
+    this.#ports = ports
+    this.#prefix = prefix
+    this.#settings = settings
+    this.#follower = this.#open()
+  }
+
+  /** Null before the first word. */
+  get health(): EtcdHealth | null {
+    return this.#health
+  }
+
+  get endpoint(): string {
+    return this.#follower.stats().endpoint
+  }
+
+  get revision(): number {
+    return this.#follower.stats().revision
+  }
+
+  /** Answers whether anything changed; the known view stays until the new one is loaded. */
+  reopen(settings: EtcdSettings): boolean {
+    if (JSON.stringify(settings) === JSON.stringify(this.#settings)) return false
+    this.#settings = settings
+    void this.#follower.close()
+    this.#follower = this.#open()
+    return true
+  }
+
+  close(): Promise<void> {
+    return this.#follower.close()
+  }
+
+  #open(): Follower {
+    const { log, onSnapshot, onHealth } = this.#ports
+    const events = {
+      onSnapshot: (snapshot: Snapshot, ms: number) => onSnapshot(snapshot, fromPerformance(ms)),
+      onHealth: (health: EtcdHealth) => {
+        const { kind } = health
+        const known =
+          kind === 'live' ? health : { ...health, sinceMs: fromPerformance(health.sinceMs) }
+        this.#health = known
+        onHealth(known)
+      },
+    }
+    return openFollower(this.#settings, this.#prefix, events, (level, what, detail) =>
+      log[level](detail ?? {}, what),
+    )
+  }
+}
