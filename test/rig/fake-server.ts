@@ -19,6 +19,10 @@ export class FakeServer {
   accepted = 0
   /** What it says to SSLRequest; after `S` everything is the script's. */
   tlsAnswer: 'N' | 'S' = 'N'
+  /** Takes the connection over from the first byte. */
+  onRaw: ((peer: RawPeer) => void | Promise<void>) | null = null
+  /** Takes it over at an SSLRequest. */
+  onSslRequest: ((peer: RawPeer) => void) | null = null
   /** Most connections that were open and unanswered at once. */
   mostAtOnce = 0
   atOnce = 0
@@ -56,10 +60,12 @@ export class FakeServer {
     this.mostAtOnce = Math.max(this.mostAtOnce, this.atOnce)
     peer.socket.once('close', () => void this.atOnce--)
     try {
+      if (this.onRaw !== null) return await this.onRaw(peer)
       for (;;) {
         const packet = await peer.packet()
         const code = packet.readUInt32BE(4)
         if (code === SSL_REQUEST_CODE) {
+          if (this.onSslRequest !== null) return this.onSslRequest(peer)
           peer.write(this.tlsAnswer)
           if (this.tlsAnswer === 'S') return await this.#perform(peer, packet)
         } else if (code === CANCEL_REQUEST_CODE) {
