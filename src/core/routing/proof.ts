@@ -25,9 +25,30 @@ export function afterOpening(pace: Pace, nowMs: number): Pace {
   return { openedAtMs: nowMs, gapMs }
 }
 
-/** The member key says so, in a value put after the doubt arose. */
-export function isProvenByKey(doubt: Doubt, member: Member | null): boolean {
-  return member !== null && isRunningPrimary(member) && member.changed > doubt.changed
+/**
+ * How long a member that was met dead or in recovery is asked before its key is believed against that:
+ * an agent that has not noticed yet that its PostgreSQL died goes on publishing that it runs.
+ */
+export const KEY_TRUST_MS = 2500
+
+/**
+ * The member key says so, in a value put after the doubt arose. It counts at once where it turned
+ * into "running primary" since then: the agent has noticed. The same said again is believed later.
+ */
+export function isProvenByKey(
+  doubt: Doubt,
+  member: Member | null,
+  turned: number | null,
+  nowMs: number,
+): boolean {
+  if (member === null || !isRunningPrimary(member) || member.changed <= doubt.changed) return false
+  return (turned !== null && turned > doubt.changed) || nowMs >= keyCountsFromMs(doubt)
+}
+
+/** When a member key said again begins to count against this doubt; every bad answer begins a new doubt. */
+export function keyCountsFromMs(doubt: Doubt): number {
+  const isPublished = doubt.kind === 'new-term' || doubt.kind === 'member-key'
+  return isPublished ? doubt.atMs : doubt.atMs + KEY_TRUST_MS
 }
 
 /**

@@ -89,15 +89,19 @@ function newLead(key: LeaderKey, nowMs: number): Lead {
 function noteKey(write: Leading, member: Member | null, nowMs: number): Leading {
   if (member === null || member.changed === write.lead.key?.changed) return write
   const home: Home = { host: member.host, port: member.port, apiUrl: member.apiUrl }
-  const key = { changed: member.changed, seenAtMs: nowMs }
+  const isPrimary = isRunningPrimary(member)
+  const before = write.lead.key
+  const turned = isPrimary && before?.isPrimary === false ? member.changed : (before?.turned ?? null)
+  const key = { changed: member.changed, seenAtMs: nowMs, isPrimary, turned }
   return { ...write, lead: { ...write.lead, home, key } }
 }
 
 function followMemberKey(write: Leading, member: Member | null, nowMs: number): Leading {
   if (write.at === 'proving') {
-    if (!isProvenByKey(write.doubt, member)) return write
+    const { key } = write.lead
+    if (!isProvenByKey(write.doubt, member, key?.turned ?? null, nowMs)) return write
     // As old as the key, not as the opening: what was seen since then may deny it.
-    return open(write, write.lead.key?.seenAtMs ?? nowMs, nowMs, member)
+    return open(write, key?.seenAtMs ?? nowMs, nowMs, member)
   }
   if (member === null) return write
   if (isDeniedByKey(write.keyChanged, member)) {

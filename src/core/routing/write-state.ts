@@ -20,8 +20,16 @@ export type Lead = {
   readonly seenAtMs: number
   /** Its last address in this term; null while it never had a member key. */
   readonly home: Home | null
-  /** The newest revision of its member key, and when it was first seen here. */
-  readonly key: { readonly changed: number; readonly seenAtMs: number } | null
+  /**
+   * The newest revision of its member key, when it was first seen here, whether it says "running
+   * primary", and the revision at which it last turned to saying so.
+   */
+  readonly key: {
+    readonly changed: number
+    readonly seenAtMs: number
+    readonly isPrimary: boolean
+    readonly turned: number | null
+  } | null
   /** When the newest answer was asked for that showed it out of recovery and did not deny the lock. */
   readonly goodAtMs: number | null
 }

@@ -12,7 +12,7 @@ import {
 } from '../../../src/core/routing/decide.ts'
 import { STALE_TRUST_MS } from '../../../src/core/routing/outage.ts'
 import { PENALTY_MAX_MS, PENALTY_MIN_MS } from '../../../src/core/routing/penalty.ts'
-import { REOPEN_GAP_MIN_MS } from '../../../src/core/routing/proof.ts'
+import { KEY_TRUST_MS, REOPEN_GAP_MIN_MS } from '../../../src/core/routing/proof.ts'
 import { SWITCHOVER_HOLD_MAX_MS } from '../../../src/core/routing/switchover.ts'
 import { CONFIG, inputOf, memberNamed, primaryNamed, soundView, viewOf, WRITE } from './build.ts'
 
@@ -141,9 +141,11 @@ test('a key older than the term proves nothing, whatever was seen in between', (
 
 test('a proof that comes too early after an opening wakes at its time', () => {
   const troubles = [{ member: 'n1', what: 'refused', atMs: 1010 }] as const
-  const view = soundView({ revision: 11, members: [primaryNamed('n1', 11)] })
+  const stopped = { ...primaryNamed('n1', 11), state: 'stopped' }
+  const noticed = { view: soundView({ revision: 11, members: [stopped] }), nowMs: 1015 }
+  const view = soundView({ revision: 12, members: [primaryNamed('n1', 12)] })
   const failed = { view: soundView(), nowMs: 1010, troubles }
-  const step = stepThrough({ view: soundView() }, failed, { view, nowMs: 1020 })
+  const step = stepThrough({ view: soundView() }, failed, noticed, { view, nowMs: 1020 })
   assert.equal(causeOf(step), 'leader-unreachable')
   assert.equal(step.wakeAtMs, 1000 + REOPEN_GAP_MIN_MS)
   const woken = decideRoutes(step.state, inputOf({ view, nowMs: 1000 + REOPEN_GAP_MIN_MS }))
@@ -152,6 +154,18 @@ test('a proof that comes too early after an opening wakes at its time', () => {
   const standby = { member: 'n1', atMs: 1030, answer: { kind: 'standby' } } as const
   const denied = decideRoutes(woken.state, inputOf({ view, nowMs: 1060, sightings: [standby] }))
   assert.equal(causeOf(denied), 'leader-not-out-of-recovery')
+})
+
+test('an agent that has not noticed the death of its PostgreSQL is not believed at once', () => {
+  const troubles = [{ member: 'n1', what: 'refused', atMs: 10_000 }] as const
+  const failed = { view: soundView(), nowMs: 10_000, troubles }
+  const view = soundView({ revision: 11, members: [primaryNamed('n1', 11)] })
+  const again = { view, nowMs: 10_500 }
+  const step = stepThrough({ view: soundView() }, failed, again)
+  assert.equal(causeOf(step), 'leader-unreachable')
+  assert.equal(step.wakeAtMs, 10_000 + KEY_TRUST_MS)
+  const late = decideRoutes(step.state, inputOf({ view, nowMs: 10_000 + KEY_TRUST_MS }))
+  assert.equal(causeOf(late), 'open n1')
 })
 
 test('time goes on under a late view: a switchover ends at its limit', () => {
