@@ -146,6 +146,8 @@ write_command() {
 # Written by deploy/setup.sh: pgsteer from the sources of this checkout. It execs, so that signals
 # reach the daemon.
 root=$(dirname -- "$(readlink -f -- "$0")")/../..
+. "$root/deploy/bin/find-node.sh"
+use_compile_cache
 exec sh "$root/deploy/with-node.sh" "$root/src/main.ts" "$@"
 END
 }

@@ -22,3 +22,16 @@ find_node() {
   [ "$major" -ge "$NODE_OLDEST" ] || return 1
   echo "$node"
 }
+
+# use_compile_cache: has Node keep what it compiled, so that a command starts in half the time. Only
+# below a home that is this user's own: a cache that others may write to would be their way in.
+use_compile_cache() {
+  [ -z "${NODE_COMPILE_CACHE:-}" ] || return 0
+  home=${HOME:-/nonexistent}
+  [ -O "$home" ] || return 0
+  cache=${XDG_CACHE_HOME:-$home/.cache}/pgsteer
+  (umask 077 && mkdir -p "$cache") 2>/dev/null || return 0
+  [ -O "$cache" ] || return 0
+  NODE_COMPILE_CACHE=$cache
+  export NODE_COMPILE_CACHE
+}

@@ -1,6 +1,7 @@
 /**
- * Asks members how they are, as often as the routing core wants. One poller a wanted check, never
- * two questions to one member and path at once; a sighting carries the time of the question.
+ * Asks members how they are, as often as the routing core wants. One poller a wanted check. A
+ * question that hangs does not hold up the next: a few may be under way, and each sighting carries
+ * the time of its own question, so late answers undo nothing.
  */
 import { type CheckPath, type MemberAnswer, readPatroniStatus } from '../core/api/patroni-status.ts'
 import type { Clock } from '../io/clock/clock.ts'
@@ -25,12 +26,16 @@ export type CheckPorts = {
   onSighting(sighting: SeenMember): void
 }
 
-type Poller = { check: WantedCheck; askedAtMs: number; inFlight: boolean; cancel: () => void }
+type Poller = { check: WantedCheck; askedAtMs: number; inFlight: number; cancel: () => void }
 
 /** A check this frequent is for a swap under way: a slow answer is then worth less than a new question. */
 const TIGHT_MS = 500
 const TIGHT_TIMEOUT_MS = 1000
 const CALM_TIMEOUT_MS = 2000
+/** A question unanswered for this long is joined by the next one. */
+const OVERLAP_MS = 250
+/** Questions of one poller at one time. */
+const IN_FLIGHT_MAX = 4
 /** Members asked at one time; a view has far fewer. */
 const POLLERS_MAX = 200
 
@@ -60,36 +65,36 @@ export class Checks {
   #wantOne(key: string, check: WantedCheck): void {
     const poller = this.#pollers.get(key)
     if (poller === undefined) {
-      const fresh = {
-        check,
-        askedAtMs: Number.NEGATIVE_INFINITY,
-        inFlight: false,
-        cancel: () => {},
-      }
+      const fresh = { check, askedAtMs: Number.NEGATIVE_INFINITY, inFlight: 0, cancel: () => {} }
       this.#pollers.set(key, fresh)
       this.#plan(fresh)
     } else if (poller.check.everyMs !== check.everyMs) {
       poller.check = check
-      if (!poller.inFlight) this.#plan(poller)
+      this.#plan(poller)
     }
   }
 
+  /** The next question: in rhythm when none is open, later beside one that hangs. */
   #plan(poller: Poller): void {
     poller.cancel()
+    if (poller.inFlight >= IN_FLIGHT_MAX) return // planned again when one is answered
     const { clock } = this.#ports
-    const waitMs = poller.askedAtMs + poller.check.everyMs - clock.nowMs()
+    const { everyMs } = poller.check
+    const gapMs = poller.inFlight === 0 ? everyMs : Math.max(everyMs, OVERLAP_MS)
+    const waitMs = poller.askedAtMs + gapMs - clock.nowMs()
     poller.cancel = clock.after(waitMs, () => void this.#ask(poller))
   }
 
   async #ask(poller: Poller): Promise<void> {
     const { check } = poller
-    poller.inFlight = true
-    poller.askedAtMs = this.#ports.clock.nowMs()
+    const atMs = this.#ports.clock.nowMs()
     const timeoutMs = check.everyMs <= TIGHT_MS ? TIGHT_TIMEOUT_MS : CALM_TIMEOUT_MS
+    poller.inFlight += 1
+    poller.askedAtMs = atMs
+    this.#plan(poller)
     const reply = await this.#ports.ask(check.apiUrl, check.path, timeoutMs)
-    poller.inFlight = false
+    poller.inFlight -= 1
     if (this.#pollers.get(keyOf(check)) !== poller) return
-    const atMs = poller.askedAtMs
     this.#plan(poller)
     this.#ports.onSighting({ member: check.member, atMs, answer: readReply(check.path, reply) })
   }

@@ -5,6 +5,7 @@
 import { extname } from 'node:path'
 import type { Config, Problem } from '../core/config/index.ts'
 import { loadConfig } from '../io/files/config-file.ts'
+import { keepCompiled } from '../io/processes/compile-cache.ts'
 import {
   type ControlSocket,
   isAnswered,
@@ -63,6 +64,7 @@ export async function runDaemon(path: string, options: DaemonOptions): Promise<n
     level: config.log.level,
     format: logFormat(config),
     base: { node: config.name, process: 'control' },
+    buffered: false,
   })
   for (const problem of problems) log.warn({ ...problem }, 'configuration warning')
   warnOfAgent(config, log)
@@ -97,6 +99,7 @@ async function run(scene: Scene, predecessor: number | null): Promise<number> {
   const socket = await listen(control, succession)
   control.supervisor.start()
   log.info({ version: control.options.version, pid: process.pid, run_dir: place.dir }, 'started')
+  keepCompiled()
   const signals = onSignals(control, scene.path, succession, () => leave.resolve('stop'))
   const why = await leave.promise
   await (why === 'stop' ? stop(control) : handOver(control))

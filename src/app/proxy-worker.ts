@@ -11,6 +11,7 @@ import {
   type WorkerSettings,
 } from '../core/fleet/messages.ts'
 import type { RouteTable } from '../core/routing/types.ts'
+import { keepCompiled } from '../io/processes/compile-cache.ts'
 import { describeSession } from '../io/sockets/board.ts'
 import type { Session } from '../io/sockets/session.ts'
 import { Switchboard } from '../io/sockets/switchboard.ts'
@@ -144,6 +145,7 @@ class Worker {
       const faults = await this.#ports.follow(listeners)
       for (const fault of faults) this.#log.error(fault, 'a listener can not be opened')
       this.#link.send({ kind: 'listening', settingsSerial: serial, faults })
+      keepCompiled()
     })
   }
 
@@ -209,8 +211,10 @@ const log = await openLog({
   level: values['log-level'] as LogLevel,
   format: values['log-format'] as LogFormat,
   base: { process: `worker ${index}`, pid: process.pid },
+  buffered: true,
 })
 // Both belong to the control process, which drains its workers in its own order.
 process.on('SIGINT', () => undefined)
 process.on('SIGHUP', () => undefined)
+process.on('SIGTERM', () => process.exit(0)) // writes the log lines that are held back
 new Worker(values.socket!, index, log)

@@ -180,7 +180,7 @@ export class FakeControl {
     const primaries = backends.filter((b) => b.role === 'primary').map((b) => b.member)
     return this.route({
       routes: this.#everywhere(openRoute(...backends)),
-      keep: { primary: primaries, replicaNot: primaries },
+      keep: { primary: primaries.map(anywhere), replicaNot: primaries },
       members: backends,
     })
   }

@@ -133,10 +133,19 @@ export class RawPeer {
 export type Place = { readonly host?: string; readonly port: number } | { readonly path: string }
 
 /** Connects; `paused`: nothing is read until `socket.resume()`. */
+const connected = new Set<RawPeer>()
+
+/** Closes whatever a test that failed has left open. */
+export function closeRawPeers(): void {
+  for (const peer of connected) peer.close()
+}
+
 export async function connectRaw(place: Place, options: { paused?: boolean } = {}) {
   const target = 'path' in place ? place : { host: place.host ?? '127.0.0.1', port: place.port }
   const socket = net.connect({ ...target, allowHalfOpen: true, noDelay: true })
   const peer = new RawPeer(socket)
+  connected.add(peer)
+  socket.once('close', () => connected.delete(peer))
   if (options.paused === true) socket.pause()
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve)

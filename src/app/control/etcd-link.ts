@@ -11,6 +11,9 @@ export type EtcdLinkPorts = {
   onHealth(health: EtcdHealth): void
 }
 
+/** The follower's word for a lost etcd: what that means for routes is logged, and once is enough. */
+const SAID_BY_DECISION = 'etcd lost'
+
 export class EtcdLink {
   readonly #ports: EtcdLinkPorts
   readonly #prefix: string
@@ -64,7 +67,7 @@ export class EtcdLink {
       },
     }
     return openFollower(this.#settings, this.#prefix, events, (level, what, detail) =>
-      log[level](detail ?? {}, what),
+      log[what === SAID_BY_DECISION ? 'debug' : level](detail ?? {}, what),
     )
   }
 }

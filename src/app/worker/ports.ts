@@ -1,9 +1,14 @@
 /** The ports a worker has open, brought in line with each new set of listeners. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ListenAddress, WorkerListener } from '../../core/fleet/messages.ts'
 import { type OpenPort, openPort, type Peer } from '../../io/sockets/listener.ts'
 import type { Wire } from '../../io/sockets/wire.ts'
 
 export type PortFault = { readonly listener: string; readonly what: string }
+
+/** How long a turn of the event loop may take to count as quiet, and how many are waited for. */
+const QUIET_TURN_MS = 0.2
+const QUIET_TURNS_MAX = 1000
 
 type Accept = (listener: string, target: WorkerListener['target'], wire: Wire, peer: Peer) => void
 type Held = { port: OpenPort; listener: WorkerListener }
@@ -13,6 +18,7 @@ export class Ports {
   ownsUnixSockets = false
   readonly #open = new Map<string, Held>()
   readonly #accept: Accept
+  #accepted = 0
 
   constructor(accept: Accept) {
     this.#accept = accept
@@ -44,9 +50,23 @@ export class Ports {
   }
 
   async close(): Promise<void> {
+    await this.#quietTurn()
     const open = [...this.#open.values()]
     this.#open.clear()
     await Promise.all(open.map((held) => held.port.close()))
+  }
+
+  /**
+   * Waits for a short turn of the event loop in which nobody came. What is in the kernel's queue when
+   * a port closes is reset, and between the last accept of a busy turn and its end much can come in.
+   */
+  async #quietTurn(): Promise<void> {
+    for (let turn = 0; turn < QUIET_TURNS_MAX; turn++) {
+      const before = this.#accepted
+      const sinceMs = performance.now()
+      await nextTurn()
+      if (this.#accepted === before && performance.now() - sinceMs < QUIET_TURN_MS) return
+    }
   }
 
   async #ensure(
@@ -61,6 +81,7 @@ export class Ports {
     }
     try {
       const port = await openPort(address, (wire, peer) => {
+        this.#accepted++
         const now = this.#open.get(name)?.listener ?? listener
         this.#accept(now.name, now.target, wire, peer)
       })

@@ -3,6 +3,7 @@
  * where "not yet" is told from "no", and where a hot standby can still be swapped for a primary.
  */
 import { readError } from './errors.ts'
+import { frame } from './messages.ts'
 import {
   SAW_ERROR_RESPONSE,
   SAW_READY_FOR_QUERY,
@@ -98,6 +99,21 @@ function readAuthentication(payload: Buffer, size: number): FirstAnswer {
   if (payload.length < 4) return violation('authentication request without a method')
   const method = AUTH_METHODS.get(payload.readInt32BE(0)) ?? 'other'
   return { kind: 'auth', method, size }
+}
+
+const CHANNEL_BINDING_SUFFIX = '-PLUS'
+
+/**
+ * A server that asks for SCRAM over TLS also offers to bind the login to that TLS (`…-PLUS`). Where
+ * the client has no part in it that can only fail, so the offer is taken out of the question.
+ * `message` is a whole AuthenticationSASL message.
+ */
+export function withoutChannelBinding(message: Buffer): Buffer {
+  const names = message.toString('latin1', HEADER_BYTES + 4).split('\0')
+  const kept = names.filter((name) => !name.endsWith(CHANNEL_BINDING_SUFFIX))
+  if (kept.length === names.length) return message
+  const head = message.subarray(HEADER_BYTES, HEADER_BYTES + 4)
+  return frame('R', Buffer.concat([head, Buffer.from(kept.join('\0'), 'latin1')]))
 }
 
 /** `E`, text, NUL: how PostgreSQL says, outside the protocol, that it could not start a backend. */

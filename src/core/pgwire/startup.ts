@@ -117,7 +117,7 @@ function parseStartup(bytes: Buffer, size: number, code: number): Opening {
   const protocol = { major: code >>> 16, minor: code & 0xffff }
   if (protocol.major !== 3) return violation(unsupportedProtocol(protocol))
   if (bytes.length < size) return NEED_MORE
-  const parameters = readParameters(bytes, FIXED_BYTES, size)
+  const parameters = readParameters(bytes.subarray(FIXED_BYTES, size))
   if (parameters === null) return violation(BAD_LAYOUT)
   return {
     kind: 'startup',
@@ -138,21 +138,21 @@ export function unsupportedProtocol(protocol: { major: number; minor: number }):
 }
 
 /** Pairs of NUL-terminated strings, ended by a NUL that must be the last byte; null if they are not. */
-function readParameters(bytes: Buffer, from: number, end: number): Map<string, string> | null {
+function readParameters(bytes: Buffer): Map<string, string> | null {
   const parameters = new Map<string, string>()
-  let at = from
-  while (at < end && bytes[at] !== 0) {
+  let at = 0
+  while (at < bytes.length && bytes[at] !== 0) {
     const nameEnd = bytes.indexOf(0, at)
-    if (nameEnd < 0 || nameEnd >= end) return null
+    if (nameEnd < 0) return null
     const valueEnd = bytes.indexOf(0, nameEnd + 1)
-    if (valueEnd < 0 || valueEnd >= end) return null
+    if (valueEnd < 0) return null
     parameters.set(
       bytes.toString('utf8', at, nameEnd),
       bytes.toString('utf8', nameEnd + 1, valueEnd),
     )
     at = valueEnd + 1
   }
-  return at === end - 1 ? parameters : null
+  return at === bytes.length - 1 ? parameters : null
 }
 
 /** `database` or a boolean as PostgreSQL reads it. A wrong value is left to the server to refuse. */

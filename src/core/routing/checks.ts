@@ -1,7 +1,7 @@
 /** What to ask the members, how often, and when to decide again even if nothing happens. */
 import { keptUntilMs, type Outage, trustedUntilMs } from './outage.ts'
 import type { Penalty } from './penalty.ts'
-import { keyCountsFromMs, mayOpenAtMs } from './proof.ts'
+import { keyCountsFromMs, mayOpenAtMs, mayTryAtMs } from './proof.ts'
 import { isStandbyCluster, type WriteScene } from './write-answer.ts'
 import { leadOf, type WriteState } from './write-state.ts'
 
@@ -50,7 +50,10 @@ export function planWake(scene: WriteScene, penalties: readonly Penalty[]): numb
 }
 
 function proofInstants(write: WriteState): number[] {
-  if (write.at === 'proving') return [mayOpenAtMs(write.pace), keyCountsFromMs(write.doubt)]
+  if (write.at === 'proving') {
+    const { doubt, pace } = write
+    return [mayOpenAtMs(pace), keyCountsFromMs(doubt), mayTryAtMs(doubt, pace) ?? 0]
+  }
   return write.at === 'proven' && write.verify !== null ? [write.verify.untilMs] : []
 }
 

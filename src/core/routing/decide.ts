@@ -22,6 +22,7 @@ import { buildRoutes, buildTable, isSameTable, listMembers } from './table.ts'
 import type { Keep, ListenerPolicy, ListenerRoutes, RouteTable } from './types.ts'
 import { answerWrite, keepPrimary, type WriteAnswer, type WriteScene } from './write-answer.ts'
 import { expireVerify, followSighting, followTrouble } from './write-evidence.ts'
+import { tryUnanswered } from './write-moves.ts'
 import { followView, isNewTerm, memberOf } from './write-route.ts'
 import { leadOf, type WriteState } from './write-state.ts'
 
@@ -93,7 +94,7 @@ function learn(state: RoutingState, input: RoutingInput): RoutingState {
   const { nowMs } = input
   const outage = followEtcd(state.outage, input.etcd, nowMs)
   const seen = learnView({ ...state, outage }, input)
-  const write = expireVerify(learnEvidence(seen, input), nowMs)
+  const write = weighEvidence(seen, input)
   const ofReplicas = input.troubles.filter(({ member }) => member !== seen.view?.leader?.member)
   const penalties = followPenalties(state.penalties, ofReplicas, nowMs)
   return { ...seen, write, penalties }
@@ -122,15 +123,16 @@ type Evidence =
   | { readonly kind: 'sighting'; readonly what: Sighting }
   | { readonly kind: 'trouble'; readonly what: Trouble }
 
-function learnEvidence({ write, view, outage }: RoutingState, input: RoutingInput): WriteState {
+function weighEvidence({ write, view, outage }: RoutingState, input: RoutingInput): WriteState {
   const lead = leadOf(write)
   const member = lead && view ? memberOf(view, lead.member) : null
   const scene = { nowMs: input.nowMs, stale: outage !== null, member }
-  return sortEvidence(input).reduce(
+  const seen = sortEvidence(input).reduce(
     (known, { kind, what }) =>
       kind === 'sighting' ? followSighting(known, what, scene) : followTrouble(known, what, scene),
     write,
   )
+  return tryUnanswered(expireVerify(seen, input.nowMs), scene)
 }
 
 function sortEvidence({ sightings, troubles }: RoutingInput): readonly Evidence[] {

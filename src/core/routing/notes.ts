@@ -1,4 +1,5 @@
 /** Log lines of a step: what changed, each said once, by a closed set of words. */
+import { membersCut } from './cut.ts'
 import type { ListenerPolicy, RouteTable } from './types.ts'
 import type { WriteAnswer } from './write-answer.ts'
 
@@ -68,8 +69,9 @@ function leadsNote(leader: string, created: number | undefined): Note {
 function cutNotes({ table: before }: Told, { table, wasOpen }: Told): Note[] {
   const keep = table?.keep.primary ?? null
   if (keep === null) return []
-  const hasSessions = (member: string) => member !== table?.leader || wasOpen
-  const gone = (before?.keep.primary ?? []).filter((one) => !keep.includes(one) && hasSessions(one))
+  const stays = (member: string) => keep.some((one) => one.member === member)
+  const hasSessions = (one: string) => one !== table?.leader || wasOpen || stays(one)
+  const gone = membersCut(before?.keep.primary ?? [], keep).filter(hasSessions)
   const words = `sessions on ${gone.join(', ')} as primary are cut`
   return gone.length > 0 ? [{ because: 'write-sessions-cut', words }] : []
 }

@@ -26,8 +26,10 @@ export function trustedUntilMs(outage: Outage, lead: Lead): number {
 
 /**
  * Established sessions stay before this instant. Counted from the last word of etcd or of the leader,
- * whichever is later: after a whole ttl somebody else may lead.
+ * whichever is later: after a whole ttl somebody else may lead. A process that was frozen that long
+ * hears of the silence only now: the leader is asked before anybody is cut.
  */
 export function keptUntilMs(outage: Outage, lead: Lead, ttlMs: number): number {
-  return Math.max(outage.sinceMs, lead.goodAtMs ?? outage.sinceMs) + ttlMs
+  const byTtl = Math.max(outage.sinceMs, lead.goodAtMs ?? outage.sinceMs) + ttlMs
+  return Math.max(byTtl, outage.noticedAtMs + STALE_TRUST_MS)
 }

@@ -52,6 +52,19 @@ export function keyCountsFromMs(doubt: Doubt): number {
 }
 
 /**
+ * How long a leader that answers no question is left alone after a failure before the next client is
+ * sent there as the test: its API may be out of our reach, and an agent with nothing to tell does not
+ * put its key again.
+ */
+export const UNANSWERED_MS = 2500
+
+/** When the silence of the leader no longer holds the route against its key; null: never. */
+export function mayTryAtMs(doubt: Doubt, pace: Pace): number | null {
+  if (doubt.kind !== 'trouble' || doubt.silentSinceMs === null) return null
+  return Math.max(doubt.silentSinceMs + UNANSWERED_MS, mayOpenAtMs(pace))
+}
+
+/**
  * The member itself said so, asked after the doubt arose. An answer asked in the instant the term was
  * seen counts; one asked in the instant of a failure does not.
  */

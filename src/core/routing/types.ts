@@ -56,13 +56,21 @@ export type Route = OpenRoute | HeldRoute
 
 export type ListenerRoutes = { readonly [T in Target]: Route }
 
+export type Address = { readonly host: string; readonly port: number }
+
 /**
- * A session opened on a primary stays only on the members of `primary` (null: not known, touch
- * nothing). One opened on a replica stays unless its member is in `replicaNot`: a replica that left
- * the view may still serve its readers, one that leads now must not turn a reader into a writer.
+ * Where sessions opened on a primary may stay: at the addresses this member had in its newest term. A
+ * namesake at another address is another server. Null: no address is known, so any may be right.
+ */
+export type Keeper = { readonly member: string; readonly addresses: readonly Address[] | null }
+
+/**
+ * A session opened on a primary stays only with those in `primary` (null: not known, touch nothing).
+ * One opened on a replica stays unless its member is in `replicaNot`: a replica that left the view
+ * may still serve its readers, one that leads now must not turn a reader into a writer.
  */
 export type Keep = {
-  readonly primary: readonly string[] | null
+  readonly primary: readonly Keeper[] | null
   readonly replicaNot: readonly string[]
 }
 

@@ -3,7 +3,7 @@ import { assertNever } from '../../kit/assert-never.ts'
 import type { ClusterView } from '../cluster/types.ts'
 import { keptUntilMs, type Outage, trustedUntilMs } from './outage.ts'
 import type { Switchover } from './switchover.ts'
-import type { Backend, HeldRoute, HoldCause, TroubleKind } from './types.ts'
+import type { Backend, HeldRoute, HoldCause, Keeper, TroubleKind } from './types.ts'
 import { isInRecovery, type Leading, type Proving } from './write-moves.ts'
 import { memberOf } from './write-route.ts'
 import { type Lead, leadOf, type WriteState } from './write-state.ts'
@@ -37,13 +37,13 @@ export function isStandbyCluster(view: ClusterView): boolean {
   return view.leader !== null && memberOf(view, view.leader.member)?.role === 'standby_leader'
 }
 
-/** Members that sessions opened on a primary may stay on; null: not known. */
-export function keepPrimary({ write, outage, view, nowMs }: WriteScene): readonly string[] | null {
+/** With whom sessions opened on a primary may stay; null: not known. */
+export function keepPrimary({ write, outage, view, nowMs }: WriteScene): readonly Keeper[] | null {
   const lead = leadOf(write)
   if (lead === null || view === null) return null
   if (isInRecovery(write)) return []
   if (outage !== null && nowMs >= keptUntilMs(outage, lead, view.config.ttlMs)) return []
-  return [lead.member]
+  return [{ member: lead.member, addresses: lead.stays }]
 }
 
 function answerLeading(

@@ -2,6 +2,7 @@
 import { assertNever } from '../../kit/assert-never.ts'
 import type { Sighting, Trouble } from './input.ts'
 import { isGood, isNews, isProvenBySighting } from './proof.ts'
+import type { TroubleKind } from './types.ts'
 import {
   doubtIt,
   type Leading,
@@ -42,7 +43,17 @@ function sightWhileProving(write: Proving, sighting: Sighting, scene: Scene): Wr
     const seen = { ...write, lead: sawGood(write.lead, sighting) }
     return open(seen, sighting.atMs, scene.nowMs, scene.member)
   }
-  return sighting.atMs < write.doubt.atMs ? write : doubtBySighting(write, sighting, scene)
+  if (sighting.atMs < write.doubt.atMs) return write
+  return doubtBySighting(noteAnswer(write, sighting), sighting, scene)
+}
+
+/** Whatever it answered, it is not silent. */
+function noteAnswer(write: Proving, { answer, atMs }: Sighting): Proving {
+  const { doubt } = write
+  if (doubt.kind !== 'trouble' || doubt.silentSinceMs === null) return write
+  if (answer.kind === 'unreachable') return write
+  const silentSinceMs = Math.max(doubt.silentSinceMs, atMs)
+  return { ...write, doubt: { ...doubt, silentSinceMs } }
 }
 
 function sightWhileProven(write: Proven, sighting: Sighting, scene: Scene): WriteState {
@@ -82,7 +93,15 @@ export function followTrouble(write: WriteState, trouble: Trouble, scene: Scene)
   if (write.at === 'proven' && atMs < write.asOfMs) return verifySoon(write, atMs, scene.nowMs)
   if (write.at === 'proving' && atMs < write.doubt.atMs) return write
   const changed = Math.max(scene.member?.changed ?? 0, doubtedRevision(write))
-  return doubtIt(write, { kind: 'trouble', atMs, changed, what })
+  const silentSinceMs = isTriable(write, what) ? atMs : null
+  return doubtIt(write, { kind: 'trouble', atMs, changed, what, silentSinceMs })
+}
+
+/** Nothing was said against its being out of recovery: it may be tried again without an answer. */
+function isTriable(write: Leading, what: TroubleKind): boolean {
+  if (what === 'in-hot-standby') return false
+  if (write.at === 'proven') return true
+  return write.doubt.kind === 'trouble' && write.doubt.silentSinceMs !== null
 }
 
 function verifySoon(write: Leading, sinceMs: number, nowMs: number): Leading {

@@ -1,6 +1,7 @@
 /** The two moves of the write route that every event ends in: it opens, or it is in doubt. */
+import { isRunningPrimary } from '../cluster/members.ts'
 import type { Member } from '../cluster/types.ts'
-import { afterOpening, mayOpenAtMs } from './proof.ts'
+import { afterOpening, mayOpenAtMs, mayTryAtMs, REOPEN_GAP_MAX_MS } from './proof.ts'
 import type { Doubt, WriteState } from './write-state.ts'
 
 export type Proving = Extract<WriteState, { at: 'proving' }>
@@ -28,6 +29,18 @@ export function open(
   const keyChanged = member?.changed ?? write.doubt.changed
   const pace = afterOpening(write.pace, nowMs)
   return { at: 'proven', lead: write.lead, asOfMs, keyChanged, verify: null, pace }
+}
+
+/**
+ * Opens without a new proof: connecting failed, nobody answers why, and etcd still has the leader and
+ * its key as they were when it was proven. The next client's attempt is the test, and a rare one.
+ */
+export function tryUnanswered(write: WriteState, { nowMs, stale, member }: Scene): WriteState {
+  if (write.at !== 'proving' || stale || member === null || !isRunningPrimary(member)) return write
+  const atMs = mayTryAtMs(write.doubt, write.pace)
+  if (atMs === null || nowMs < atMs) return write
+  const opened = open(write, write.doubt.atMs, nowMs, member)
+  return { ...opened, pace: { openedAtMs: nowMs, gapMs: REOPEN_GAP_MAX_MS } }
 }
 
 /** The proof, if there was one, is void. */

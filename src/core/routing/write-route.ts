@@ -4,7 +4,11 @@ import { compareTerms } from '../cluster/term.ts'
 import type { ClusterView, LeaderKey, Member } from '../cluster/types.ts'
 import { afterOpening, FRESH_PACE, isDeniedByKey, isProvenByKey } from './proof.ts'
 import { doubtIt, isInRecovery, type Leading, open, VERIFY_LIMIT_MS } from './write-moves.ts'
+import type { Address } from './types.ts'
 import type { Home, Lead, WriteState } from './write-state.ts'
+
+/** Addresses of one term that are remembered; a running server hardly ever changes its own. */
+const STAYS_MAX = 8
 
 /** Takes in a view that is not older than the one before it. */
 export function followView(write: WriteState, view: ClusterView, nowMs: number): WriteState {
@@ -43,16 +47,16 @@ function followHolder(
   nowMs: number,
 ): Leading {
   if (write.at === 'unknown') return meet(key, member, nowMs)
-  if (write.at === 'vacant') return begin(key, key.term.created, nowMs)
+  if (write.at === 'vacant') return begin(key, key.term.created, nowMs, write.last)
   if (!isNewTerm(write.lead, key)) return write
   // A holder that replaced another without the key ever being gone: its creation proves nothing.
   const since = isSameKey(write.lead, key) ? key.term.changed : key.term.created
-  return begin(key, since, nowMs)
+  return begin(key, since, nowMs, write.lead)
 }
 
 /** A new term: whoever leads has to show first that it is out of recovery. */
-function begin(key: LeaderKey, changed: number, nowMs: number): Leading {
-  const lead = newLead(key, nowMs)
+function begin(key: LeaderKey, changed: number, nowMs: number, before: Lead | null): Leading {
+  const lead = newLead(key, nowMs, before)
   return {
     at: 'proving',
     lead,
@@ -66,7 +70,7 @@ function begin(key: LeaderKey, changed: number, nowMs: number): Leading {
  * key that says primary is believed then, and the member asked at once.
  */
 function meet(key: LeaderKey, member: Member | null, nowMs: number): Leading {
-  const strict = begin(key, key.term.created, nowMs)
+  const strict = begin(key, key.term.created, nowMs, null)
   if (member === null || !isRunningPrimary(member)) return strict
   if (member.changed > key.term.created) return strict
   const verify = { sinceMs: nowMs, untilMs: nowMs + VERIFY_LIMIT_MS }
@@ -75,12 +79,13 @@ function meet(key: LeaderKey, member: Member | null, nowMs: number): Leading {
   return { at: 'proven', lead, asOfMs: nowMs, keyChanged: member.changed, verify, pace }
 }
 
-function newLead(key: LeaderKey, nowMs: number): Lead {
+function newLead(key: LeaderKey, nowMs: number, before: Lead | null): Lead {
   return {
     member: key.member,
     term: key.term,
     seenAtMs: nowMs,
     home: null,
+    stays: before?.member === key.member ? before.stays : null,
     key: null,
     goodAtMs: null,
   }
@@ -91,9 +96,20 @@ function noteKey(write: Leading, member: Member | null, nowMs: number): Leading 
   const home: Home = { host: member.host, port: member.port, apiUrl: member.apiUrl }
   const isPrimary = isRunningPrimary(member)
   const before = write.lead.key
-  const turned = isPrimary && before?.isPrimary === false ? member.changed : (before?.turned ?? null)
+  const turned =
+    isPrimary && before?.isPrimary === false ? member.changed : (before?.turned ?? null)
   const key = { changed: member.changed, seenAtMs: nowMs, isPrimary, turned }
-  return { ...write, lead: { ...write.lead, home, key } }
+  return { ...write, lead: { ...write.lead, home, stays: staysOf(write, home), key } }
+}
+
+/**
+ * A server may publish another address while it runs: sessions at the one before are as good. Before
+ * the route was open in this term nobody was sent to its address, so only the newest counts.
+ */
+function staysOf({ lead, pace }: Leading, { host, port }: Home): readonly Address[] {
+  const known = pace.openedAtMs === null || lead.home === null ? [] : (lead.stays ?? [])
+  const others = known.filter((one) => one.host !== host || one.port !== port)
+  return [...others, { host, port }].slice(-STAYS_MAX)
 }
 
 function followMemberKey(write: Leading, member: Member | null, nowMs: number): Leading {

@@ -3,7 +3,7 @@
  * "is the holder of the leader key out of recovery?": nobody holds it, not proven, proven.
  */
 import type { Term } from '../cluster/types.ts'
-import type { TroubleKind } from './types.ts'
+import type { Address, TroubleKind } from './types.ts'
 
 /** Where a member was last seen to live. */
 export type Home = {
@@ -20,6 +20,11 @@ export type Lead = {
   readonly seenAtMs: number
   /** Its last address in this term; null while it never had a member key. */
   readonly home: Home | null
+  /**
+   * Where its sessions may stay: every address at which the route was open in this term, and `home`.
+   * While there is none in this term, those of its term before; null: it never had one.
+   */
+  readonly stays: readonly Address[] | null
   /**
    * The newest revision of its member key, when it was first seen here, whether it says "running
    * primary", and the revision at which it last turned to saying so.
@@ -42,7 +47,12 @@ export type Doubt = { readonly atMs: number; readonly changed: number } & (
   | { readonly kind: 'new-term' }
   | { readonly kind: 'in-recovery' }
   | { readonly kind: 'not-running'; readonly state: string }
-  | { readonly kind: 'trouble'; readonly what: TroubleKind }
+  /** `silentSinceMs`: the leader answers nothing since then; null: only its own word lifts this. */
+  | {
+      readonly kind: 'trouble'
+      readonly what: TroubleKind
+      readonly silentSinceMs: number | null
+    }
   | { readonly kind: 'member-key'; readonly role: string; readonly state: string }
 )
 

@@ -4,6 +4,8 @@
  */
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { compileCacheIn } from './compile-cache.ts'
 
 export type WorkerStart = {
   /** The file to run; `.ts` in a checkout, `.js` in a package. */
@@ -26,7 +28,7 @@ export function startWorker(
   const child = spawn(process.execPath, [...start.nodeFlags, ...workerArguments(start)], {
     detached: true,
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, [MARK]: start.socket },
+    env: { ...process.env, ...compileCacheIn(dirname(start.socket)), [MARK]: start.socket },
   })
   child.on('error', () => undefined) // no pid then: reported by the return value
   const { pid } = child

@@ -3,14 +3,16 @@
  * answer may be shown. Until then nothing was said to the client, so whatever fails here can be
  * tried again, elsewhere or later, and the client only waits.
  */
+import { isIP } from 'node:net'
 import type { SecureContext } from 'node:tls'
-import tls from 'node:tls'
+import tls, { TLSSocket } from 'node:tls'
 import type { ServerTls } from '../../core/fleet/messages.ts'
 import {
   FIRST_ANSWER_BYTES_MAX,
   readFirstAnswer,
   readTlsAnswer,
   splitTrustLogin,
+  withoutChannelBinding,
 } from '../../core/pgwire/first-answer.ts'
 import { SSL_REQUEST } from '../../core/pgwire/messages.ts'
 import { ServerCursor } from '../../core/pgwire/server-stream.ts'
@@ -20,7 +22,15 @@ import { DEAF, PlainWire, type Sink, tlsWire, type Wire } from './wire.ts'
 /** What the client is waiting for. */
 export type Purpose =
   /** Send its startup packet and wait for the server's answer. */
-  | { readonly kind: 'startup'; readonly bytes: Buffer }
+  | {
+      readonly kind: 'startup'
+      readonly bytes: Buffer
+      /**
+       * Its TLS ends here. Drivers then say that they could bind their login to it, and a server
+       * that could too refuses such a login over a TLS of ours: with `prefer` none is asked for.
+       */
+      readonly clientHasTls: boolean
+    }
   /** Send its SSLRequest on: the server decides whether TLS passes through. */
   | { readonly kind: 'ssl-request'; readonly bytes: Buffer }
   /** TLS from the first byte: nothing can be read here. */
@@ -91,7 +101,6 @@ class Attempt implements Sink {
     wire.sink = this
     wire.connect(addressOf(plan.backend), () => this.onConnect(wire))
     wire.setNoDelay(true)
-    wire.setKeepAlive(true, plan.keepaliveMs)
   }
 
   abort(): void {
@@ -102,6 +111,8 @@ class Attempt implements Sink {
 
   private onConnect(wire: PlainWire): void {
     if (this.stage !== 'connecting') return
+    // Only now: before there is a descriptor the delay would be forgotten.
+    if (!this.plan.backend.host.startsWith('/')) wire.setKeepAlive(true, this.plan.keepaliveMs)
     clearTimeout(this.timer)
     this.timer = setTimeout(() => this.onTimeout(), this.plan.answerTimeoutMs)
     wire.resume()
@@ -117,6 +128,7 @@ class Attempt implements Sink {
     if (purpose.kind === 'opaque' || backend.host.startsWith('/')) return false
     if (tls.mode === 'disable' || tls.mode === 'allow') return false
     if (tls.mode !== 'prefer') return true
+    if (purpose.kind === 'startup' && purpose.clientHasTls) return false
     return purpose.kind !== 'cancel' && !plainServers.has(backend)
   }
 
@@ -129,11 +141,10 @@ class Attempt implements Sink {
   }
 
   onChunk(chunk: Buffer, n: number): boolean {
-    const room = FIRST_ANSWER_BYTES_MAX - this.received.length
-    this.received = Buffer.concat([this.received, chunk.subarray(0, Math.min(n, room + 1))])
-    if (this.received.length > FIRST_ANSWER_BYTES_MAX) this.fail('reset', 'its answer is too long')
-    else if (this.stage === 'asking-tls') this.onTlsAnswer()
+    this.received = Buffer.concat([this.received, chunk.subarray(0, n)])
+    if (this.stage === 'asking-tls') this.onTlsAnswer()
     else if (this.stage === 'answering') this.onAnswer()
+    if (this.received.length > FIRST_ANSWER_BYTES_MAX) this.fail('reset', 'its answer is too long')
     return true
   }
 
@@ -166,11 +177,11 @@ class Attempt implements Sink {
     this.received = Buffer.alloc(0)
     const plain = this.wire as PlainWire
     plain.sink = DEAF
-    const name = /^[0-9.:]+$/.test(backend.host) ? '' : backend.host
+    const isName = isIP(backend.host.split('%')[0]!) === 0 // an address may not be a server name
     const socket = tls.connect({
       socket: plain,
       ...(settings.context === null ? {} : { secureContext: settings.context }),
-      ...(name === '' ? {} : { servername: name }),
+      ...(isName ? { servername: backend.host } : {}),
       ...(settings.mode === 'verify-full'
         ? { checkServerIdentity: (_: string, cert) => tls.checkServerIdentity(backend.host, cert) }
         : { checkServerIdentity: () => undefined }),
@@ -193,13 +204,22 @@ class Attempt implements Sink {
       if (answer.kind === 'need-more') return
       if (answer.kind === 'violation') return this.fail('reset', answer.what)
       if (answer.kind === 'refused') return this.onRefused(answer)
+      const from = this.read
       this.read += answer.size
       if (answer.kind === 'auth') {
+        if (answer.method === 'sasl' && this.wire instanceof TLSSocket) return this.onSasl(from)
         this.asked = answer.method === 'ok' ? 'nothing' : 'credentials'
         if (this.asked === 'credentials') return this.succeed('credentials', this.cursor)
         return this.onLoggedIn()
       }
     }
+  }
+
+  /** The TLS is ours: the client can't bind its login to it. */
+  private onSasl(from: number): void {
+    const question = withoutChannelBinding(this.received.subarray(from, this.read))
+    const answer = [this.received.subarray(0, from), question, this.received.subarray(this.read)]
+    this.succeed('credentials', this.cursor, Buffer.concat(answer))
   }
 
   private onRefused(answer: { notYet: boolean; sqlstate: string; message: string }): void {
@@ -227,23 +247,32 @@ class Attempt implements Sink {
   onDrain(): void {}
 
   onClose(failure: Error | null): void {
-    if (this.stage === 'securing') {
-      this.end({
-        kind: 'unsafe',
-        why: `TLS with the server failed: ${failure?.message ?? 'closed'}`,
-      })
+    if (this.stage === 'securing' && failure !== null && !isLostConnection(failure)) {
+      this.end({ kind: 'unsafe', why: `TLS with the server failed: ${failure.message}` })
     } else this.fail(troubleOf(failure), failure?.message ?? 'it closed the connection')
   }
 
-  private onTimeout(): void {
-    this.fail('connect-timeout', `no answer within ${this.plan.connectTimeoutMs} ms`)
+  onBug(error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error)
+    this.end({ kind: 'unsafe', why: `a fault of the router: ${why}` })
   }
 
-  private succeed(asked: 'credentials' | 'nothing', cursor: ServerCursor | null): void {
+  private onTimeout(): void {
+    const { connectTimeoutMs, answerTimeoutMs } = this.plan
+    if (this.stage === 'connecting') {
+      this.fail('connect-timeout', `no connection within ${connectTimeoutMs} ms`)
+    } else this.fail('connect-timeout', `no answer within ${answerTimeoutMs} ms`)
+  }
+
+  private succeed(
+    asked: 'credentials' | 'nothing',
+    cursor: ServerCursor | null,
+    answer = this.received,
+  ): void {
     cursor?.advance(this.received, this.received.length)
     this.leave()
     this.wire.pause()
-    this.done({ kind: 'connected', server: this.wire, answer: this.received, cursor, asked })
+    this.done({ kind: 'connected', server: this.wire, answer, cursor, asked })
   }
 
   private fail(trouble: TroubleKind, why: string): void {
@@ -268,6 +297,13 @@ function addressOf(backend: Backend): { path: string } | { host: string; port: n
   if (!backend.host.startsWith('/')) return { host: backend.host, port: backend.port }
   return { path: `${backend.host}/.s.PGSQL.${backend.port}` }
 }
+
+/** The connection broke, as opposed to a peer that speaks TLS we must not accept. */
+function isLostConnection(failure: Error): boolean {
+  return LOST_CONNECTION.has((failure as NodeJS.ErrnoException).code ?? '')
+}
+
+const LOST_CONNECTION = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'])
 
 function troubleOf(failure: Error | null): TroubleKind {
   const code = (failure as NodeJS.ErrnoException | null)?.code

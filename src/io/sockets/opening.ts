@@ -37,6 +37,10 @@ export interface OpeningEvents {
   onTlsForServer(kind: 'ssl-request' | 'opaque', bytes: Buffer): void
   onViolation(what: string): void
   onTlsFailed(why: string): void
+  /** TLS works, but the certificate does not let this client in. */
+  onCertificateRefused(why: string): void
+  /** Our own fault: it ends this connection and no other. */
+  onBug(error: unknown): void
   onGone(failure: Error | null): void
 }
 
@@ -65,7 +69,12 @@ export class Opening implements Sink {
     return this.collected.length === 0 && !this.sslSeen && !this.gssSeen
   }
 
-  get encrypted(): boolean {
+  /** An error can be said now and will be understood: no handshake is under way. */
+  get understands(): boolean {
+    return !this.securing
+  }
+
+  private get encrypted(): boolean {
     return this.wire instanceof TLSSocket
   }
 
@@ -73,7 +82,7 @@ export class Opening implements Sink {
     this.collected = Buffer.concat([this.collected, chunk.subarray(0, n)])
     if (this.collected.length > COLLECTED_BYTES_MAX && !this.securing) {
       this.events.onViolation('more data than a startup packet can have')
-      return false
+      return true // it was told why, and must be read until it has understood
     }
     if (this.proxyHeader && !this.readProxyHeader()) return true
     while (this.step());
@@ -81,7 +90,8 @@ export class Opening implements Sink {
   }
 
   onEnd(): void {
-    this.events.onGone(null)
+    if (this.securing) this.events.onTlsFailed('the handshake was not finished')
+    else this.events.onGone(null)
   }
 
   onDrain(): void {}
@@ -89,6 +99,10 @@ export class Opening implements Sink {
   onClose(failure: Error | null): void {
     if (this.securing) this.events.onTlsFailed(failure?.message ?? 'the handshake was not finished')
     else this.events.onGone(failure)
+  }
+
+  onBug(error: unknown): void {
+    this.events.onBug(error)
   }
 
   private readProxyHeader(): boolean {
@@ -166,6 +180,7 @@ export class Opening implements Sink {
       this.events.onTlsForServer('opaque', Buffer.from(this.collected))
       return false
     }
+    this.wire.pause() // flowing, it would lose what is put back
     this.wire.unshift(this.collected)
     this.collected = NOTHING
     this.secure(this.plan.tls, true)
@@ -201,7 +216,7 @@ export class Opening implements Sink {
     if (direct && socket.alpnProtocol !== ALPN) {
       this.events.onTlsFailed(`direct TLS without the protocol ${ALPN} in ALPN`)
     } else if (verifies && verifyError(socket) !== null) {
-      this.events.onTlsFailed(`client certificate: ${verifyError(socket)}`)
+      this.events.onCertificateRefused(verifyError(socket)!)
     } else wire.resume()
   }
 

@@ -9,55 +9,22 @@
  * on the way is only waiting time. After it, a session that can't stay is cut.
  */
 import type { ClientInfo, EndReason } from '../../core/fleet/messages.ts'
-import {
-  badTarget,
-  fatalError,
-  loginTimeout,
-  noPrimary,
-  noServer,
-  primaryChanged,
-  protocolViolation,
-  routerStopping,
-  serverLost,
-  tlsRequired,
-  tooMany,
-} from '../../core/pgwire/errors.ts'
 import { ENCRYPTION_REFUSED } from '../../core/pgwire/messages.ts'
 import type { Cancel, Startup } from '../../core/pgwire/startup.ts'
 import type { Backend, Target } from '../../core/routing/types.ts'
-import { TARGETS } from '../../core/routing/types.ts'
+import type { Board } from './board.ts'
 import { type DialResult, dial, type Purpose } from './dial.ts'
+import { ENDINGS, type Ending, isFlushed, judgeStartup, knownTarget } from './endings.ts'
+import { farewell } from './farewell.ts'
 import type { Peer } from './listener.ts'
-import { certificateName, Opening, type OpeningEvents, type OpeningPlan } from './opening.ts'
+import { Opening, type OpeningEvents } from './opening.ts'
 import { type CutReason, Tunnel } from './tunnel.ts'
 import { copyOf, DEAF, type Sink, type Wire } from './wire.ts'
 
-/** How long a client may take to read what its server had said before it went away. */
-const FLUSH_MS = 10 * 60_000
-/** How long, after that, until it must have closed its side too. */
-const LINGER_MS = 5_000
 /** What a client may send ahead while it waits. */
 const AHEAD_BYTES_MAX = 16 * 1024
-
-/** What a session needs of the worker it lives in. */
-export interface Board {
-  readonly plan: DialSettings
-  openingPlan(session: Session): OpeningPlan
-  /** Puts the session in line for its target; `front`: it had its turn and could not connect. */
-  enqueue(session: Session, front: boolean): void
-  leaveLine(session: Session): void
-  /** The attempt is over: the next in line may try. */
-  dialed(session: Session, backend: Backend, result: DialResult): void
-  /** Whether a session on this backend would have to be cut at once. */
-  isDeposed(backend: Backend): boolean
-  established(session: Session, backend: Backend): void
-  serverGone(session: Session, backend: Backend, unexplained: boolean): void
-  sawHotStandby(backend: Backend): void
-  cancel(session: Session, cancel: Cancel): void
-  ended(session: Session, reason: EndReason, words: string | null): void
-}
-
-export type DialSettings = Omit<Parameters<typeof dial>[0], 'backend' | 'purpose' | 'mustWrite'>
+/** So often a login that a server dropped is begun again on another one, unseen by the client. */
+const REPLAYS_MAX = 5
 
 type State = ClientInfo['state'] | 'ended'
 
@@ -73,11 +40,17 @@ export class Session implements OpeningEvents, Sink {
   /** For the board: whether the limits on clients let it in, and whether it counts as waiting. */
   admitted: boolean | 'pending' = 'pending'
   holdsLineSlot = false
+  /** For the lines: its place among all that ever waited; 0 before it waits. */
+  ticket = 0
   purpose: Purpose | null = null
   phaseSinceMs: number
   heldSinceMs: number | null = null
+  /** From the wish to connect until the last attempt began, or until it gave up. */
   heldMs = 0
+  /** How long the last attempt took. */
   connectMs = 0
+  /** Came in by a unix socket, whatever a PROXY header says of where it began. */
+  readonly viaUnixSocket: boolean
   readonly id: string
   readonly listener: string
   readonly acceptedAtMs: number
@@ -88,6 +61,8 @@ export class Session implements OpeningEvents, Sink {
   private aheadBytes = 0
   /** The question for credentials that the client has seen, while it may still be asked again. */
   private asked: Buffer | null = null
+  private replays = 0
+  private attemptSinceMs = 0
   private lastWords: string | null = null
 
   constructor(board: Board, id: string, listener: string, target: Target, wire: Wire, peer: Peer) {
@@ -97,13 +72,14 @@ export class Session implements OpeningEvents, Sink {
     this.target = target
     this.client = wire
     this.source = peer
+    this.viaUnixSocket = peer.host === 'unix'
     this.acceptedAtMs = performance.now()
     this.phaseSinceMs = this.acceptedAtMs
   }
 
   open(keepaliveMs: number): void {
     const wire = this.client
-    if (this.source.host !== 'unix') {
+    if (!this.viaUnixSocket) {
       wire.setNoDelay(true)
       wire.setKeepAlive(true, keepaliveMs)
     }
@@ -131,25 +107,13 @@ export class Session implements OpeningEvents, Sink {
 
   onStartup(startup: Startup, packet: Buffer, rest: Buffer): void {
     this.startup = startup
-    const plan = this.board.openingPlan(this)
-    if (plan.tls !== null && !plan.unixSocket) {
-      const { mode } = plan.tls
-      const optional = mode === 'allow' || mode === 'prefer'
-      if (!optional && this.tls === 'none') return this.refuse(tlsRequired(), 'tls-required')
-      if (mode === 'verify-full' && certificateName(this.client) !== startup.user) {
-        const text = 'the common name of the client certificate is not the user name'
-        return this.refuse(fatalError('28000', text), 'tls-failed')
-      }
-    }
-    if (startup.target !== null) {
-      const target = TARGETS.find((known) => known === startup.target)
-      if (target === undefined) {
-        return this.refuse(badTarget(startup.target, TARGETS), 'protocol-violation')
-      }
-      this.target = target
-    }
+    const { tls } = this.board.openingPlan(this)
+    const mode = this.viaUnixSocket ? null : (tls?.mode ?? null)
+    const refusal = judgeStartup(startup, mode, this.client, this.tls !== 'none')
+    if (refusal !== null) return this.refuse(refusal)
+    if (startup.target !== null) this.target = knownTarget(startup.target)!
     if (rest.length > 0) this.keepAhead(rest)
-    this.wait({ kind: 'startup', bytes: packet })
+    this.wait({ kind: 'startup', bytes: packet, clientHasTls: this.tls === 'ended-here' })
   }
 
   onTlsForServer(kind: 'ssl-request' | 'opaque', bytes: Buffer): void {
@@ -163,11 +127,19 @@ export class Session implements OpeningEvents, Sink {
   }
 
   onViolation(what: string): void {
-    this.refuse(protocolViolation(what), 'protocol-violation', what)
+    this.refuse(ENDINGS.violation(what))
   }
 
   onTlsFailed(why: string): void {
     this.end('tls-failed', why)
+  }
+
+  onCertificateRefused(why: string): void {
+    this.refuse(ENDINGS.certificateRefused(why))
+  }
+
+  onBug(error: unknown): void {
+    this.end('bug', error instanceof Error ? (error.stack ?? error.message) : String(error))
   }
 
   onGone(failure: Error | null): void {
@@ -182,7 +154,7 @@ export class Session implements OpeningEvents, Sink {
     this.opening = null
     this.client.sink = this
     this.startHold()
-    this.board.enqueue(this, false)
+    this.board.enqueue(this)
   }
 
   private startHold(): void {
@@ -219,7 +191,8 @@ export class Session implements OpeningEvents, Sink {
       this.board.dialed(this, backend, NO_TLS)
       return this.onDialed(backend, NO_TLS)
     }
-    const startedAtMs = performance.now()
+    this.attemptSinceMs = performance.now()
+    this.heldMs = this.attemptSinceMs - this.heldSinceMs!
     this.state = 'connecting'
     this.backend = backend
     const plan = {
@@ -231,7 +204,7 @@ export class Session implements OpeningEvents, Sink {
     this.attempt = dial(plan, (result) => {
       this.attempt = null
       this.backend = null
-      this.connectMs = performance.now() - startedAtMs
+      this.connectMs = performance.now() - this.attemptSinceMs
       this.board.dialed(this, backend, result)
       this.onDialed(backend, result)
     })
@@ -250,21 +223,18 @@ export class Session implements OpeningEvents, Sink {
         this.client.write(ENCRYPTION_REFUSED)
         this.board.leaveLine(this)
         this.ahead = []
+        this.aheadBytes = 0
         return this.listen(true)
       case 'rejected':
-        return this.refuse(result.answer, 'rejected-by-server', `SQLSTATE ${result.sqlstate}`)
       case 'unsafe':
-        return this.refuse(
-          fatalError('08006', `server connection lost: ${result.why}`),
-          'server-error',
-          result.why,
-        )
+        this.backend = backend
+        return this.refuse(ENDINGS.refusedByServer(result))
     }
   }
 
   private tryAgain(): void {
     this.startHold()
-    this.board.enqueue(this, true)
+    this.board.enqueue(this)
   }
 
   /** The backend it is connecting to lost its role. */
@@ -274,7 +244,7 @@ export class Session implements OpeningEvents, Sink {
     this.attempt.abort()
     this.attempt = null
     this.backend = null
-    this.board.dialed(this, backend, { kind: 'not-yet', trouble: 'reset', why: 'deposed' })
+    this.board.dialed(this, backend, null)
     this.tryAgain()
   }
 
@@ -283,12 +253,11 @@ export class Session implements OpeningEvents, Sink {
     if (repeated && !result.answer.equals(this.asked!)) {
       // The client is answering another question than this server has asked.
       result.server.destroy()
-      this.leaveWith(primaryChanged(), 'primary-changed')
+      this.leave(ENDINGS.otherQuestion())
       return
     }
     this.state = 'established'
     this.phaseSinceMs = performance.now()
-    this.heldMs = this.phaseSinceMs - this.heldSinceMs!
     this.backend = backend
     if (result.cursor === null && this.purpose!.kind !== 'startup') this.tls = 'passed-through'
     this.board.established(this, backend)
@@ -313,14 +282,17 @@ export class Session implements OpeningEvents, Sink {
   onServerGone(unexplained: boolean, replay: readonly Buffer[] | null): void {
     const backend = this.backend!
     this.forgetServer(unexplained)
-    if (replay !== null) return this.replay(replay, backend)
-    const tunnel = this.tunnel!
-    const words = unexplained && tunnel.speaksPlainly ? serverLost(tunnel.lostWork) : null
-    this.leaveWith(words, tunnel.saidGoodbye ? 'client-closed' : 'server-closed')
+    if (replay !== null && this.mayReplay()) return this.replay(replay, backend)
+    this.leave(ENDINGS.serverGone(this.tunnel!, unexplained))
   }
 
   onClientGone(reason: 'client-closed' | 'client-error'): void {
-    this.end(reason)
+    // Many clients say goodbye and close without reading what the server answers to that.
+    this.end(this.tunnel!.saidGoodbye ? 'client-closed' : reason)
+  }
+
+  private mayReplay(): boolean {
+    return ++this.replays <= REPLAYS_MAX
   }
 
   /** Asks another server the same: this client has not been told anything but "who are you?". */
@@ -346,105 +318,53 @@ export class Session implements OpeningEvents, Sink {
     tunnel.destroyServer()
     const backend = this.backend!
     this.forgetServer(false)
-    if (replay !== null) return this.replay(replay, backend)
-    const words = reason === 'draining' ? routerStopping() : primaryChanged()
-    this.leaveWith(plainly ? words : null, reason)
+    if (replay !== null && this.mayReplay()) return this.replay(replay, backend)
+    this.leave(ENDINGS.cut(reason, plainly))
   }
 
-  /** It waited too long, or too many wait, or nobody may come in: says so and ends. */
-  onLoginTimeout(): void {
-    this.refuse(this.opening?.encrypted === false ? loginTimeout() : null, 'login-timeout')
+  /** Says why and ends, before any server was reached. */
+  refuse(why: Ending): void {
+    const understands = this.opening?.understands !== false && this.purpose?.kind !== 'opaque'
+    this.leave(understands ? why : { ...why, answer: null })
   }
 
   onHoldTimeout(words: string): void {
-    const text = this.lastWords === null ? words : `${words} (last attempt: ${this.lastWords})`
-    const answer = this.target === 'primary' ? noPrimary(text) : noServer(this.target, text)
-    this.refuse(answer, 'hold-timeout', text)
+    this.refuse(ENDINGS.holdTimeout(this.target, words, this.lastWords))
   }
 
-  onTooMany(what: 'clients' | 'waiting'): void {
-    if (what === 'clients') this.refuse(tooMany('clients already'), 'too-many-clients')
-    else this.refuse(tooMany('clients wait for a server'), 'too-many-waiting')
-  }
-
-  onDraining(): void {
-    this.refuse(routerStopping(), 'draining')
-  }
-
-  describe(): ClientInfo {
-    return {
-      id: this.id,
-      listener: this.listener,
-      client: this.source.host === 'unix' ? 'unix' : `${this.source.host}:${this.source.port}`,
-      user: this.startup?.user ?? null,
-      database: this.startup?.database ?? this.startup?.user ?? null,
-      application: this.startup?.application ?? null,
-      target: this.target,
-      state: this.state === 'ended' ? 'closing' : this.state,
-      backend: this.backend?.member ?? null,
-      transaction: this.transaction,
-      sinceMs: Math.round(performance.now() - this.acceptedAtMs),
-      bytesIn: this.tunnel?.bytesIn ?? 0,
-      bytesOut: this.tunnel?.bytesOut ?? 0,
-      tls: this.tls,
-    }
-  }
-
-  private get transaction(): ClientInfo['transaction'] {
-    const status = this.tunnel?.cursor?.transaction ?? null
-    return status === 'idle' && this.tunnel!.awaited ? 'active' : status
-  }
-
-  finishCancel(): void {
-    this.leaveWith(null, 'cancel-request')
-  }
-
-  private refuse(answer: Buffer | null, reason: EndReason, words: string | null = null): void {
-    this.leaveWith(this.purpose?.kind === 'opaque' ? null : answer, reason, words)
-  }
-
-  /** Says `answer`, closes after it has left, and drops the socket of a client that never reads it. */
-  private leaveWith(answer: Buffer | null, reason: EndReason, words: string | null = null): void {
+  private leave(why: Ending): void {
     if (this.state === 'ended') return
-    const wire = this.client
-    this.end(reason, words, false)
-    wire.sink = CLOSING
-    if (wire.destroyed) return
-    if (answer === null && !FLUSHES.has(reason)) {
-      wire.destroy()
-      return
-    }
-    if (answer === null) wire.end()
-    else wire.end(answer)
-    wire.resume() // closing with unread bytes would reset the connection and lose the answer
-    let timer = setTimeout(() => wire.destroy(), FLUSH_MS)
-    wire.once('finish', () => {
-      clearTimeout(timer)
-      if (wire.readableEnded) wire.destroy()
-      else timer = setTimeout(() => wire.destroy(), LINGER_MS)
-    })
-    wire.once('end', () => wire.destroySoon())
-    wire.once('close', () => clearTimeout(timer))
+    const leaving = isFlushed(why)
+    this.finish(why.reason, why.words, leaving)
+    if (leaving) farewell(this.client, why.answer, () => this.board.left())
+    else this.drop()
   }
 
-  private end(reason: EndReason, words: string | null = null, drop = true): void {
+  private end(reason: EndReason, words: string | null = null): void {
     if (this.state === 'ended') return
-    this.attempt?.abort()
-    if (this.attempt !== null) {
-      this.board.dialed(this, this.backend!, { kind: 'not-yet', trouble: 'reset', why: '' })
-      this.backend = null
-    }
-    this.attempt = null
-    this.tunnel?.destroyServer()
-    const last = this.backend
-    this.forgetServer(false)
-    this.backend = last
-    this.board.leaveLine(this)
-    this.state = 'ended'
-    this.board.ended(this, reason, words)
-    if (!drop) return
+    this.finish(reason, words, false)
+    this.drop()
+  }
+
+  private drop(): void {
     this.client.sink = DEAF
     this.client.destroy()
+  }
+
+  /** Gives back whatever it holds of the worker and reports its end. */
+  private finish(reason: EndReason, words: string | null, leaving: boolean): void {
+    if (this.state === 'held') this.heldMs = performance.now() - this.heldSinceMs!
+    if (this.attempt !== null) {
+      this.connectMs = performance.now() - this.attemptSinceMs
+      this.attempt.abort()
+      this.attempt = null
+      this.board.dialed(this, this.backend!, null)
+    }
+    this.tunnel?.destroyServer()
+    this.forgetServer(false)
+    this.board.leaveLine(this)
+    this.state = 'ended'
+    this.board.ended(this, reason, words, leaving)
   }
 
   private forgetServer(unexplained: boolean): void {
@@ -455,13 +375,3 @@ export class Session implements OpeningEvents, Sink {
 }
 
 const NO_TLS: DialResult = { kind: 'no-tls' }
-
-/** Ends that leave the client what was already on its way to it. */
-const FLUSHES: ReadonlySet<EndReason> = new Set([
-  'server-closed',
-  'client-closed',
-  'cancel-request',
-])
-
-/** A client that has been told its last word: whatever it says is read and dropped. */
-const CLOSING: Sink = { onChunk: () => true, onEnd() {}, onDrain() {}, onClose() {} }

@@ -3,7 +3,7 @@
  * control process says what is true; between two tables, or without a control process at all, the
  * switchboard goes on by the last one.
  */
-import { createSecureContext, type SecureContext } from 'node:tls'
+import type { SecureContext } from 'node:tls'
 import type {
   ClientInfo,
   EndReason,
@@ -17,21 +17,26 @@ import { compileTrusted, inTrusted, type TrustedList } from '../../core/pgwire/a
 import type { Cancel } from '../../core/pgwire/startup.ts'
 import { mustCut } from '../../core/routing/cut.ts'
 import type { Backend, RouteTable, TroubleKind } from '../../core/routing/types.ts'
+import { type Board, type DialSettings, describeSession } from './board.ts'
 import { sendCancel } from './cancel.ts'
 import { Counters } from './counters.ts'
-import type { DialResult, PlainServers } from './dial.ts'
+import type { DialResult } from './dial.ts'
+import { contextOf, dialSettingsOf } from './dial-settings.ts'
+import { ENDINGS } from './endings.ts'
 import type { Peer } from './listener.ts'
 import type { OpeningPlan } from './opening.ts'
-import { type Board, type DialSettings, Session } from './session.ts'
+import { Session } from './session.ts'
 import { WaitLines } from './wait-lines.ts'
 import type { Wire } from './wire.ts'
 
 /** How often waits and logins are looked at for having lasted too long. */
 const SWEEP_MS = 100
-/** How long a server is taken to still not do TLS after it has said so. */
-const PLAIN_SERVER_MS = 60_000
-/** How long a server may take for its first answer; a change of leader ends the attempt at once. */
-const ANSWER_MS = 10_000
+/** Clients beyond `max_clients` that may be heard out: one of them may bring a cancel request. */
+const UNADMITTED_MAX = 256
+/** Cancel requests passed on at the same time; each asks one server or all. */
+const CANCELS_MAX = 256
+/** How long, past the grace of a drain, last words may still take to leave. */
+const LAST_WORDS_MS = 1_000
 
 export interface SwitchboardEvents {
   want(slot: SlotKind, count: number): void
@@ -58,7 +63,12 @@ export class Switchboard implements Board {
   private readonly events: SwitchboardEvents
   private readonly idPrefix: string
   private nextId = 1
+  private unadmitted = 0
+  private cancels = 0
+  /** Ended sessions whose last words are still on their way. */
+  private leaving = 0
   private sweep: NodeJS.Timeout | null = null
+  private nextTry: NodeJS.Timeout | null = null
   private draining: { untilMs: number; cutIdle: boolean } | null = null
 
   constructor(settings: WorkerSettings, idPrefix: string, events: SwitchboardEvents) {
@@ -70,7 +80,7 @@ export class Switchboard implements Board {
       held: new Purse<Session>(settings.hold.maxClients, asks(events, 'held')),
     }
     this.lines = this.newLines()
-    this.plan = this.planOf(settings)
+    this.plan = dialSettingsOf(settings)
     this.apply(settings)
   }
 
@@ -83,16 +93,10 @@ export class Switchboard implements Board {
 
   /** New settings; sessions that live go on by what they began with. Throws on unusable TLS texts. */
   apply(settings: WorkerSettings): void {
-    const { clientTls } = settings
-    this.clientContext =
-      clientTls === null
-        ? null
-        : createSecureContext({
-            cert: clientTls.cert,
-            key: clientTls.key,
-            ...(clientTls.ca === null ? {} : { ca: clientTls.ca }),
-          })
-    this.plan = this.planOf(settings)
+    const clientContext = contextOf(settings.clientTls)
+    const plan = dialSettingsOf(settings) // both may throw: nothing was changed by then
+    this.clientContext = clientContext
+    this.plan = plan
     this.settings = settings
     this.purses.clients.setLimit(settings.limits.maxClients)
     this.purses.held.setLimit(settings.hold.maxClients)
@@ -102,25 +106,6 @@ export class Switchboard implements Board {
         { ...listener, trusted: compileTrusted(listener.proxyProtocolFrom).list },
       ]),
     )
-  }
-
-  private planOf(settings: WorkerSettings): DialSettings {
-    const { serverTls } = settings
-    const some = serverTls.ca !== null || serverTls.cert !== null
-    const context = some
-      ? createSecureContext({
-          ...(serverTls.ca === null ? {} : { ca: serverTls.ca }),
-          ...(serverTls.cert === null ? {} : { cert: serverTls.cert }),
-          ...(serverTls.key === null ? {} : { key: serverTls.key }),
-        })
-      : null
-    return {
-      connectTimeoutMs: settings.limits.connectTimeoutMs,
-      answerTimeoutMs: ANSWER_MS,
-      keepaliveMs: settings.keepalive.idleMs,
-      tls: { ...serverTls, context },
-      plainServers: rememberPlain(),
-    }
   }
 
   /** Takes a new table, cuts what it deposes, serves who waits. Returns how many sessions were cut. */
@@ -157,42 +142,40 @@ export class Switchboard implements Board {
     this.counters.accepted(listener)
     session.admitted = this.purses.clients.take(session, (admitted) => {
       session.admitted = admitted
+      if (!admitted) this.unadmitted++
       if (session.state === 'held') this.admit(session)
+      else if (!admitted && this.unadmitted > UNADMITTED_MAX)
+        session.refuse(ENDINGS.tooManyClients())
     })
     session.open(this.settings.keepalive.idleMs)
     this.keepSweeping()
+    if (session.admitted !== false) return
+    if (++this.unadmitted > UNADMITTED_MAX) session.refuse(ENDINGS.tooManyClients())
   }
 
   openingPlan(session: Session): OpeningPlan {
     const listener = this.listeners.get(session.listener)
     const { clientTls } = this.settings
-    const unixSocket = session.source.host === 'unix'
     return {
       proxyHeader: listener !== undefined && inTrusted(listener.trusted, session.source.host),
       tls:
         clientTls === null || this.clientContext === null
           ? null
           : { mode: clientTls.mode, context: this.clientContext },
-      unixSocket,
+      unixSocket: session.viaUnixSocket,
     }
   }
 
-  enqueue(session: Session, front: boolean): void {
-    this.lines.join(session, front)
-    if (session.admitted === true) this.serve()
-    else this.admit(session)
-    if (session.state === 'held' && session.admitted === true) this.countAsHeld(session)
+  enqueue(session: Session): void {
+    this.admit(session)
     this.keepSweeping()
   }
 
-  /** The answer about its place among all clients is there, or awaited. */
+  /** Nobody is served before being let in; the answer about that may still be awaited. */
   private admit(session: Session): void {
-    if (session.admitted === 'pending') {
-      this.lines.leave(session) // nobody is served before being let in
-      return
-    }
-    if (session.admitted === false) return session.onTooMany('clients')
-    if (!this.lines.has(session)) this.lines.join(session, false)
+    if (session.admitted === 'pending') return
+    if (session.admitted === false) return session.refuse(ENDINGS.tooManyClients())
+    this.lines.join(session)
     this.serve()
     if (session.state === 'held') this.countAsHeld(session)
   }
@@ -203,11 +186,12 @@ export class Switchboard implements Board {
     const admitted = this.purses.held.take(session, (later) => {
       if (later) return
       session.holdsLineSlot = false
-      if (session.state === 'held' || session.state === 'connecting') session.onTooMany('waiting')
+      if (session.state === 'held' || session.state === 'connecting')
+        session.refuse(ENDINGS.tooManyWaiting())
     })
     if (admitted === false) {
       session.holdsLineSlot = false
-      session.onTooMany('waiting')
+      session.refuse(ENDINGS.tooManyWaiting())
     }
   }
 
@@ -223,16 +207,29 @@ export class Switchboard implements Board {
     this.lines.serve(this.table, connectWindow, performance.now(), (session, backend) =>
       session.connectTo(backend),
     )
+    this.serveLater()
   }
 
-  dialed(session: Session, backend: Backend, result: DialResult): void {
-    const failed = result.kind === 'not-yet' && result.why !== ''
-    this.lines.dialed(backend.member, !failed, performance.now())
-    if (failed) {
+  /** A backend that is being left alone is tried again when its moment is over. */
+  private serveLater(): void {
+    if (this.nextTry !== null || this.lines.size === 0) return
+    const now = performance.now()
+    const next = this.lines.nextTryMs(now)
+    if (next === null) return
+    this.nextTry = setTimeout(() => {
+      this.nextTry = null
+      this.serve()
+    }, next - now)
+  }
+
+  dialed(_session: Session, backend: Backend, result: DialResult | null): void {
+    const now = performance.now()
+    if (result?.kind === 'not-yet') {
+      this.lines.dialed(backend.member, 'failed', now)
       this.counters.failed(backend.member)
       this.events.trouble(backend.member, result.trouble, result.why)
-    }
-    if (session.state !== 'ended') queueMicrotask(() => this.serve())
+    } else this.lines.dialed(backend.member, result === null ? 'nothing' : 'worked', now)
+    queueMicrotask(() => this.serve())
   }
 
   isDeposed(backend: Backend): boolean {
@@ -259,11 +256,17 @@ export class Switchboard implements Board {
 
   sawHotStandby(backend: Backend): void {
     const words = 'the server says that it is in recovery'
+    this.lines.leaveAlone(backend.member, performance.now())
     this.events.trouble(backend.member, 'in-hot-standby', words)
   }
 
   cancel(session: Session, cancel: Cancel): void {
-    sendCancel(this.plan, cancel, this.cancelTargets(cancel), () => session.finishCancel())
+    if (this.cancels >= CANCELS_MAX) return session.refuse(ENDINGS.cancelDropped())
+    this.cancels++
+    sendCancel(this.plan, cancel, this.cancelTargets(cancel), () => {
+      this.cancels--
+      session.refuse(ENDINGS.cancelDone())
+    })
   }
 
   private cancelTargets(cancel: Cancel): readonly Backend[] {
@@ -275,13 +278,26 @@ export class Switchboard implements Board {
     return this.table?.members ?? []
   }
 
-  ended(session: Session, reason: EndReason, words: string | null): void {
+  ended(session: Session, reason: EndReason, words: string | null, leaving: boolean): void {
     if (!this.sessions.delete(session)) return
+    if (leaving) this.leaving++
     if (session.admitted === true) this.purses.clients.putBack()
-    else if (session.admitted === 'pending') this.purses.clients.drop(session)
+    else if (session.admitted === false) this.unadmitted--
+    else this.purses.clients.drop(session)
     this.counters.ended(session.listener, reason)
     this.events.ended(session, reason, words)
-    if (this.draining !== null && this.sessions.size === 0) this.events.drained()
+    this.checkDrained()
+  }
+
+  left(): void {
+    this.leaving--
+    this.checkDrained()
+  }
+
+  private checkDrained(): void {
+    if (this.draining === null || this.sessions.size > 0) return
+    const late = performance.now() >= this.draining.untilMs + LAST_WORDS_MS
+    if (this.leaving === 0 || late) this.events.drained()
   }
 
   // -- time
@@ -298,7 +314,7 @@ export class Switchboard implements Board {
     for (const session of this.sessions) {
       if (session.state === 'startup') {
         busy = true
-        if (now - session.phaseSinceMs > loginTimeoutMs) session.onLoginTimeout()
+        if (now - session.phaseSinceMs > loginTimeoutMs) session.refuse(ENDINGS.loginTimeout())
       } else if (session.state === 'held' || session.state === 'connecting') {
         busy = true
         if (now - session.heldSinceMs! > this.settings.hold.timeoutMs) {
@@ -322,12 +338,12 @@ export class Switchboard implements Board {
   private sweepDraining(now: number): void {
     const { untilMs, cutIdle } = this.draining!
     for (const session of [...this.sessions]) {
-      if (now >= untilMs && session.state !== 'established') session.onDraining()
+      if (now >= untilMs && session.state !== 'established') session.refuse(ENDINGS.draining())
       else if (now >= untilMs || (cutIdle && session.tunnel?.isIdle === true)) {
         session.cut('draining')
       }
     }
-    if (this.sessions.size === 0) this.events.drained()
+    this.checkDrained()
   }
 
   // -- what can be asked
@@ -336,7 +352,7 @@ export class Switchboard implements Board {
     const found: ClientInfo[] = []
     for (const session of this.sessions) {
       if (found.length >= most) break
-      found.push(session.describe())
+      found.push(describeSession(session))
     }
     return found
   }
@@ -350,14 +366,5 @@ function asks(events: SwitchboardEvents, slot: SlotKind) {
   return {
     want: (count: number) => events.want(slot, count),
     giveBack: (count: number) => events.giveBack(slot, count),
-  }
-}
-
-function rememberPlain(): PlainServers {
-  const known = new Map<string, number>()
-  const key = (backend: Backend): string => `${backend.host}:${backend.port}`
-  return {
-    has: (backend) => (known.get(key(backend)) ?? 0) > performance.now(),
-    add: (backend) => known.set(key(backend), performance.now() + PLAIN_SERVER_MS),
   }
 }

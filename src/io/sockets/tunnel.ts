@@ -4,6 +4,7 @@
  * is in recovery. The hot path is `FromClient.onChunk` and `FromServer.onChunk`.
  */
 import type { LostWork } from '../../core/pgwire/errors.ts'
+import { readFirstAnswer } from '../../core/pgwire/first-answer.ts'
 import {
   SAW_ERROR_RESPONSE,
   SAW_HOT_STANDBY_ON,
@@ -25,6 +26,7 @@ export interface TunnelEvents {
    */
   onServerGone(unexplained: boolean, replay: readonly Buffer[] | null): void
   onClientGone(reason: 'client-closed' | 'client-error'): void
+  onBug(error: unknown): void
 }
 
 export class Tunnel {
@@ -37,6 +39,8 @@ export class Tunnel {
   replay: Buffer[] | null
   replayBytes = 0
   over = false
+  /** Where the client's stream stands while a chunk is withheld; null: where the cursor stands. */
+  withheldAtBoundary: boolean | null = null
   readonly client: Wire
   readonly server: Wire
   /** Null when TLS passes through: nothing can be read. */
@@ -81,7 +85,7 @@ export class Tunnel {
 
   /** An error of our own can be said now and will be understood. */
   get speaksPlainly(): boolean {
-    return this.cursor?.atBoundary === true
+    return this.withheldAtBoundary ?? this.cursor?.atBoundary === true
   }
 
   get isIdle(): boolean {
@@ -141,6 +145,10 @@ class FromClient implements Sink {
     if (this.t.over) return
     this.t.events.onClientGone(failure === null ? 'client-closed' : 'client-error')
   }
+
+  onBug(error: unknown): void {
+    this.t.events.onBug(error)
+  }
 }
 
 class FromServer implements Sink {
@@ -152,18 +160,36 @@ class FromServer implements Sink {
 
   onChunk(chunk: Buffer, n: number): boolean {
     const t = this.t
+    if (t.replay !== null && this.givesUpLogin(chunk, n)) return false
     t.bytesOut += n
     t.replay = null
     if (t.cursor !== null) {
+      const clean = t.cursor.atBoundary
       const flags = t.cursor.advance(chunk, n)
       t.lastFlags = flags
       if ((flags & SAW_READY_FOR_QUERY) !== 0) t.awaited = false
       if ((flags & SAW_HOT_STANDBY_ON) !== 0) {
+        t.withheldAtBoundary = clean // the client does not get this chunk
         t.events.onHotStandby()
+        t.withheldAtBoundary = null
         if (t.over) return false
       }
     }
     return passOn(t.client, chunk, n)
+  }
+
+  /**
+   * A server that is told to stop while it waits for a password says so to the client, although
+   * another server could take the login over: that is heard here and not passed on.
+   */
+  private givesUpLogin(chunk: Buffer, n: number): boolean {
+    const { t } = this
+    const answer = readFirstAnswer(chunk.subarray(0, n), 0)
+    if (answer.kind !== 'refused' || !answer.notYet) return false
+    const { replay } = t
+    t.destroyServer()
+    t.events.onServerGone(true, replay)
+    return true
   }
 
   onEnd(): void {
@@ -178,13 +204,17 @@ class FromServer implements Sink {
     this.gone()
   }
 
+  onBug(error: unknown): void {
+    this.t.events.onBug(error)
+  }
+
   private gone(): void {
     const t = this.t
     if (t.over) return
     const told = (t.lastFlags & (SAW_ERROR_RESPONSE | SAW_READY_FOR_QUERY)) === SAW_ERROR_RESPONSE
     const { replay } = t
     t.destroyServer()
-    const explained = told || t.saidGoodbye || t.cursor === null
+    const explained = told || t.saidGoodbye
     t.events.onServerGone(!explained, explained ? null : replay)
   }
 }

@@ -1,43 +1,52 @@
 /**
  * Who waits for which route, first come first served, and which backends may be dialled now. A line
  * is served at most `connectWindow` attempts at a time per backend, so a new primary is not hit by
- * everyone at once; a backend that failed an attempt is left alone for a moment, growing from
- * `BACKOFF_MIN_MS`, or until the control process says something new.
+ * everyone at once. A backend that failed an attempt is left alone for a moment, growing from
+ * `BACKOFF_MIN_MS`, and then tried by one client at a time until one succeeds, or until the control
+ * process says something new.
  */
-
 import { orderBackends } from '../../core/routing/pick.ts'
 import type { Backend, RouteTable, Target } from '../../core/routing/types.ts'
 import { RingQueue } from '../../kit/ring-queue.ts'
 
-const BACKOFF_MIN_MS = 20
-const BACKOFF_MAX_MS = 500
+const BACKOFF_MIN_MS = 10
+/** Short, because a server that has come up should not wait for us, and one attempt costs little. */
+const BACKOFF_MAX_MS = 100
 
-export type Waiter = { readonly listener: string; readonly target: Target }
+export type Waiter = {
+  readonly listener: string
+  readonly target: Target
+  /** Its place in the order of arrival; 0 until it first joins a line. */
+  ticket: number
+}
 
 type Guard = { failures: number; untilMs: number }
 
 export class WaitLines<W extends Waiter> {
-  readonly #lines = new Map<string, RingQueue<W>>()
+  readonly #lines = new Map<string, Line<W>>()
   readonly #guards = new Map<string, Guard>()
   readonly #dialling = new Map<string, number>()
   readonly #connections: (member: string) => number
   readonly #limit: number
   #turn = 0
+  #tickets = 0
 
   constructor(limit: number, connections: (member: string) => number) {
     this.#limit = limit
     this.#connections = connections
   }
 
-  /** False when the line is full. */
-  join(waiter: W, front: boolean): boolean {
+  /** False when the line is full. One that had its turn before comes back to its old place. */
+  join(waiter: W): boolean {
     const key = lineOf(waiter)
     let line = this.#lines.get(key)
     if (line === undefined) {
-      line = new RingQueue<W>(this.#limit)
+      line = new Line<W>(this.#limit)
       this.#lines.set(key, line)
     }
-    return front ? line.pushFront(waiter) : line.push(waiter)
+    if (waiter.ticket !== 0) return line.comeBack(waiter)
+    waiter.ticket = ++this.#tickets
+    return line.queue.push(waiter)
   }
 
   leave(waiter: W): boolean {
@@ -52,10 +61,6 @@ export class WaitLines<W extends Waiter> {
     let size = 0
     for (const line of this.#lines.values()) size += line.size
     return size
-  }
-
-  *waiting(): Generator<W> {
-    for (const line of this.#lines.values()) yield* line
   }
 
   /** Serves all lines as far as routes and windows allow; `connect` is called for each served. */
@@ -76,17 +81,23 @@ export class WaitLines<W extends Waiter> {
     }
   }
 
-  /** An attempt is over. */
-  dialed(member: string, worked: boolean, now: number): void {
+  /** An attempt is over; `nothing`: it was given up here and says nothing of the backend. */
+  dialed(member: string, outcome: 'worked' | 'failed' | 'nothing', now: number): void {
     const left = (this.#dialling.get(member) ?? 1) - 1
     if (left > 0) this.#dialling.set(member, left)
     else this.#dialling.delete(member)
-    if (worked) this.#guards.delete(member)
-    else {
-      const failures = (this.#guards.get(member)?.failures ?? 0) + 1
-      const pause = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures - 1, 10))
-      this.#guards.set(member, { failures, untilMs: now + pause })
-    }
+    if (outcome === 'worked') this.#guards.delete(member)
+    else if (outcome === 'failed') this.leaveAlone(member, now)
+  }
+
+  /** A backend does not do what its route promises: it is left alone for a moment. */
+  leaveAlone(member: string, now: number): void {
+    const guard = this.#guards.get(member)
+    // Attempts that began together fail together: they count as one.
+    if (guard !== undefined && guard.untilMs > now) return
+    const failures = (guard?.failures ?? 0) + 1
+    const pause = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures - 1, 10))
+    this.#guards.set(member, { failures, untilMs: now + pause })
   }
 
   /** The control process knows better now. */
@@ -94,10 +105,12 @@ export class WaitLines<W extends Waiter> {
     this.#guards.clear()
   }
 
-  /** When a backend that failed may be tried again; null if none is being left alone. */
-  nextTryMs(): number | null {
+  /** When the next backend that failed may be tried again; null if none is being left alone. */
+  nextTryMs(now: number): number | null {
     let next: number | null = null
-    for (const guard of this.#guards.values()) next = Math.min(next ?? guard.untilMs, guard.untilMs)
+    for (const { untilMs } of this.#guards.values()) {
+      if (untilMs > now) next = Math.min(next ?? untilMs, untilMs)
+    }
     return next
   }
 
@@ -108,11 +121,47 @@ export class WaitLines<W extends Waiter> {
     const backend = order.find((candidate) => {
       const guard = this.#guards.get(candidate.member)
       if (guard !== undefined && guard.untilMs > now) return false
-      return (this.#dialling.get(candidate.member) ?? 0) < window
+      return (this.#dialling.get(candidate.member) ?? 0) < (guard === undefined ? window : 1)
     })
     if (backend === undefined) return null
     this.#turn++
     return backend
+  }
+}
+
+/** Those that never had a turn, and before them the few that had one, in their old order. */
+class Line<W extends Waiter> {
+  readonly queue: RingQueue<W>
+  /** No longer than the connection windows of all backends together, or nearly so. */
+  #again: W[] = []
+
+  constructor(limit: number) {
+    this.queue = new RingQueue<W>(limit)
+  }
+
+  get size(): number {
+    return this.queue.size + this.#again.length
+  }
+
+  peek(): W | undefined {
+    return this.#again[0] ?? this.queue.peek()
+  }
+
+  has(waiter: W): boolean {
+    return this.queue.has(waiter) || this.#again.includes(waiter)
+  }
+
+  comeBack(waiter: W): boolean {
+    if (this.size >= this.queue.limit) return false
+    const later = this.#again.findIndex(({ ticket }) => ticket > waiter.ticket)
+    this.#again.splice(later < 0 ? this.#again.length : later, 0, waiter)
+    return true
+  }
+
+  remove(waiter: W): boolean {
+    const at = this.#again.indexOf(waiter)
+    if (at >= 0) this.#again.splice(at, 1)
+    return at >= 0 || this.queue.remove(waiter)
   }
 }
 

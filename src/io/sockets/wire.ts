@@ -32,6 +32,8 @@ export interface Sink {
   onDrain(): void
   /** Nothing comes after this. `failure` is what broke the connection, if anything did. */
   onClose(failure: Error | null): void
+  /** One of the above threw: our own fault. It must cost this connection and no other. */
+  onBug(error: unknown): void
 }
 
 /** Named loosely on purpose: a plain wire and a TLS wire are used alike. */
@@ -42,6 +44,7 @@ export const DEAF: Sink = {
   onEnd() {},
   onDrain() {},
   onClose() {},
+  onBug() {},
 }
 
 /** A plain connection: accepted (`handle` given) or to be connected. Starts paused. */
@@ -63,7 +66,7 @@ export class PlainWire extends net.Socket {
 
   /** Called for each read, with `n` bytes in `buffer`; false stops reading. */
   readInto(n: number, buffer: Buffer): boolean {
-    const more = this.sink.onChunk(buffer, n)
+    const more = offer(this, buffer, n)
     nextBuffer = undefined // keep reading into the same, unless
     if (this.bulk !== null) this.settle(n)
     else if (n === SHARED_BYTES) this.borrow()
@@ -143,16 +146,41 @@ function attach(wire: Wire): void {
   wire.on('close', onClose)
 }
 
+/** The last line of defence: whatever throws below ends one connection, not the worker. */
+function offer(wire: Wire, chunk: Buffer, n: number): boolean {
+  try {
+    return wire.sink.onChunk(chunk, n)
+  } catch (error) {
+    return fault(wire, error)
+  }
+}
+
+function fault(wire: Wire, error: unknown): false {
+  const { sink } = wire
+  wire.sink = DEAF
+  wire.destroy()
+  sink.onBug(error)
+  return false
+}
+
 function onData(this: Wire, chunk: Buffer): void {
-  if (!this.sink.onChunk(chunk, chunk.length)) this.pause()
+  if (!offer(this, chunk, chunk.length)) this.pause()
 }
 
 function onEnd(this: Wire): void {
-  this.sink.onEnd()
+  try {
+    this.sink.onEnd()
+  } catch (error) {
+    fault(this, error)
+  }
 }
 
 function onDrain(this: Wire): void {
-  this.sink.onDrain()
+  try {
+    this.sink.onDrain()
+  } catch (error) {
+    fault(this, error)
+  }
 }
 
 function onError(this: Wire, error: Error): void {
@@ -160,5 +188,9 @@ function onError(this: Wire, error: Error): void {
 }
 
 function onClose(this: Wire): void {
-  this.sink.onClose(this.failure)
+  try {
+    this.sink.onClose(this.failure)
+  } catch (error) {
+    fault(this, error)
+  }
 }

@@ -4,6 +4,7 @@
  * `BUFFER_BYTES_MAX` lines are dropped rather than memory filled. No worker thread.
  */
 import pino from 'pino'
+import { LineBuffer, WRITE_CHARS_MAX } from './line-buffer.ts'
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -25,6 +26,8 @@ export type LogSettings = {
   readonly format: LogFormat
   /** Fields of every line, such as `{node, process}`. */
   readonly base: Readonly<Record<string, unknown>>
+  /** For a process that writes many lines: below `warn` they go out a few at a time. */
+  readonly buffered: boolean
 }
 
 export type OpenLog = Log & {
@@ -37,9 +40,12 @@ const BUFFER_BYTES_MAX = 4 * 1024 * 1024
 
 /** Opens the log of this process. */
 export async function openLog(settings: LogSettings): Promise<OpenLog> {
-  const sink = pino.destination({ dest: STDERR, sync: false, maxLength: BUFFER_BYTES_MAX })
+  const limits = { maxLength: BUFFER_BYTES_MAX, maxWrite: WRITE_CHARS_MAX }
+  const sink = pino.destination({ dest: STDERR, sync: false, ...limits })
   sink.on('error', () => undefined) // the reader went away: there is nobody to tell
-  const stream = settings.format === 'pretty' ? await prettyStream(sink) : sink
+  const format = settings.format === 'pretty' ? await prettyFormat() : String
+  const write = (text: string) => void sink.write(text)
+  const buffer = settings.buffered ? new LineBuffer(write, format) : null
   const logger = pino(
     {
       level: settings.level,
@@ -48,9 +54,10 @@ export async function openLog(settings: LogSettings): Promise<OpenLog> {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    stream,
+    buffer ?? { write: (line: string) => write(format(line)) },
   )
   const flush = () => {
+    buffer?.flush()
     try {
       sink.flushSync()
     } catch {
@@ -66,7 +73,7 @@ export function defaultFormat(): LogFormat {
   return process.stderr.isTTY ? 'pretty' : 'json'
 }
 
-async function prettyStream(sink: { write(text: string): boolean }) {
+async function prettyFormat(): Promise<(line: string) => string> {
   const { default: pretty } = await import('pino-pretty')
   const format = pretty.prettyFactory({
     colorize: process.stderr.isTTY === true,
@@ -74,5 +81,5 @@ async function prettyStream(sink: { write(text: string): boolean }) {
     translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
     messageKey: 'msg',
   })
-  return { write: (line: string) => void sink.write(String(format(line))) }
+  return (line) => String(format(line))
 }

@@ -77,18 +77,46 @@ test('the first question is asked at once, the next everyMs after the start of t
   ])
 })
 
-test('never two at once; after a slow answer the next follows directly', async () => {
+test('a question that hangs is joined by the next after a quarter second, four at most', async () => {
   const it = stage()
   it.checks.want([check(25)])
   it.pass(0)
-  it.pass(400)
+  it.pass(249)
   it.checks.want([check(30)])
-  it.pass(100)
+  it.pass(0)
   assert.equal(it.asked.length, 1)
+  it.pass(1)
+  assert.equal(it.asked.length, 2)
+  it.pass(5000)
+  assert.deepEqual(
+    it.asked.map(({ atMs }) => atMs),
+    [1000, 1250, 1500, 1750],
+  )
   await it.answer({ kind: 'failed', why: 'no answer in time' })
   it.pass(0)
-  assert.equal(it.asked.length, 2)
+  assert.equal(it.asked.length, 5)
   assert.deepEqual(it.seen[0]?.answer, { kind: 'unreachable', why: 'no answer in time' })
+})
+
+test('each sighting carries the time of its own question', async () => {
+  const it = stage()
+  it.checks.want([check(25)])
+  it.pass(0)
+  it.pass(250)
+  await it.answer()
+  await it.answer()
+  assert.deepEqual(
+    it.seen.map(({ atMs }) => atMs),
+    [1000, 1250],
+  )
+})
+
+test('a calm rhythm never has two questions open', async () => {
+  const it = stage()
+  it.checks.want([check(2500)])
+  it.pass(0)
+  it.pass(2000) // by then the question has timed out
+  assert.equal(it.asked.length, 1)
 })
 
 test('a tighter rhythm takes effect at once, a tight question may take less time', async () => {

@@ -48,7 +48,10 @@ test('a table is made whole at the first step, its serial counts from one', () =
     term: { store: 0, created: 5, changed: 5 },
     leader: 'n1',
     stale: false,
-    keep: { primary: ['n1'], replicaNot: ['n1'] },
+    keep: {
+      primary: [{ member: 'n1', addresses: [{ host: 'n1.test', port: 5432 }] }],
+      replicaNot: ['n1'],
+    },
     members: [
       { member: 'n1', host: 'n1.test', port: 5432, role: 'primary' },
       { member: 'n2', host: 'n2.test', port: 5432, role: 'replica' },
@@ -194,10 +197,13 @@ test('etcd lost: asked twice a second, woken when trust ends', () => {
   assert.equal(step.table.stale, true)
 })
 
-test('etcd lost: a ttl shorter than our trust ends both at once', () => {
+test('etcd lost: a ttl shorter than our trust ends with it, nobody is cut unasked', () => {
   const view = soundView({ config: { ...CONFIG, ttlMs: 500 } })
   const etcd = { kind: 'lost', sinceMs: 1000, why: 'gone' } as const
-  const step = stepThrough({ view }, { view, etcd }, { view, etcd, nowMs: 1500 })
+  const asked = stepThrough({ view }, { view, etcd }, { view, etcd, nowMs: 1500 })
+  assert.equal(causeOf(asked), 'open n1')
+  const nowMs = 1000 + STALE_TRUST_MS
+  const step = stepThrough({ view }, { view, etcd }, { view, etcd, nowMs })
   assert.equal(causeOf(step), 'leader-unproven-while-stale')
   assert.deepEqual(step.table.keep.primary, [])
 })

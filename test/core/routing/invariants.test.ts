@@ -157,7 +157,8 @@ function checkWriteRoute(table: RouteTable, view: ClusterView, facts: Facts): vo
 
 function checkCuts(table: RouteTable, leader: string | null): void {
   for (const member of NAMES) {
-    const isCut = mustCut(table.keep, { member, role: 'primary' })
+    const address = { host: `${member}.test`, port: 5432 }
+    const isCut = mustCut(table.keep, { member, ...address, role: 'primary' })
     if (leader !== null && member !== leader) assert.ok(isCut, `${member} may still write`)
   }
   const routes = Object.values(table.listeners).flatMap((targets) => Object.values(targets))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { mustCut } from '../../../src/core/routing/cut.ts'
+import { membersCut, mustCut } from '../../../src/core/routing/cut.ts'
 import { orderBackends } from '../../../src/core/routing/pick.ts'
 import type { Backend, Balance, OpenRoute } from '../../../src/core/routing/types.ts'
 
@@ -57,15 +57,41 @@ test('every order names each backend once', () => {
   )
 })
 
+const on = (member: string, role: Backend['role'], host = `${member}.test`): Backend => {
+  return { member, role, host, port: 5432 }
+}
+const keeper = (member: string, ...hosts: string[]) => {
+  return { member, addresses: hosts.map((host) => ({ host, port: 5432 })) }
+}
+
 test('a session is cut by the role its backend had when it was opened', () => {
-  const keep = { primary: ['n2'], replicaNot: ['n2'] }
-  assert.equal(mustCut(keep, { member: 'n1', role: 'primary' }), true)
-  assert.equal(mustCut(keep, { member: 'n2', role: 'primary' }), false)
-  assert.equal(mustCut(keep, { member: 'n2', role: 'replica' }), true)
-  assert.equal(mustCut(keep, { member: 'gone', role: 'replica' }), false)
+  const keep = { primary: [keeper('n2', 'n2.test')], replicaNot: ['n2'] }
+  assert.equal(mustCut(keep, on('n1', 'primary')), true)
+  assert.equal(mustCut(keep, on('n2', 'primary')), false)
+  assert.equal(mustCut(keep, on('n2', 'replica')), true)
+  assert.equal(mustCut(keep, on('gone', 'replica')), false)
+})
+
+test('a namesake at another address is another server', () => {
+  const keep = { primary: [keeper('n1', 'old', 'new')], replicaNot: [] }
+  assert.equal(mustCut(keep, on('n1', 'primary', 'old')), false)
+  assert.equal(mustCut(keep, { ...on('n1', 'primary', 'new'), port: 5433 }), true)
+  assert.equal(mustCut(keep, on('n1', 'primary', 'other')), true)
+  const anywhere = { primary: [{ member: 'n1', addresses: null }], replicaNot: [] }
+  assert.equal(mustCut(anywhere, on('n1', 'primary', 'other')), false)
+})
+
+test('who is cut by a change: each member with a place where sessions can not stay', () => {
+  const both = [keeper('n1', 'old', 'new')]
+  assert.deepEqual(membersCut(both, both), [])
+  assert.deepEqual(membersCut(both, [keeper('n1', 'new')]), ['n1'])
+  assert.deepEqual(membersCut([keeper('n1', 'new')], both), [])
+  assert.deepEqual(membersCut(both, [{ member: 'n1', addresses: null }]), [])
+  assert.deepEqual(membersCut([{ member: 'n1', addresses: null }], both), [])
+  assert.deepEqual(membersCut(both, []), ['n1'])
 })
 
 test('without knowledge nothing is cut, without a primary every writer is', () => {
-  assert.equal(mustCut({ primary: null, replicaNot: [] }, { member: 'n1', role: 'primary' }), false)
-  assert.equal(mustCut({ primary: [], replicaNot: [] }, { member: 'n1', role: 'primary' }), true)
+  assert.equal(mustCut({ primary: null, replicaNot: [] }, on('n1', 'primary')), false)
+  assert.equal(mustCut({ primary: [], replicaNot: [] }, on('n1', 'primary')), true)
 })

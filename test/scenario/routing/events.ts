@@ -3,12 +3,12 @@
  *
  *   listener NAME TARGET [fallback=primary] [balance=roundrobin] [max_lag=16MB]
  *   leader NAME [term N] | leader gone | late leader NAME term N
- *   member NAME ROLE STATE [lag=BYTES|?] [replication=TEXT] [noloadbalance] | member NAME gone
+ *   member NAME ROLE STATE [lag=BYTES|?] [replication=TEXT] [noloadbalance] [at=HOST] | member NAME gone
  *   sync NAME... | sync off
  *   switchover FROM [to NAME] [in 5s] | failover to NAME | switchover cleared
  *   config [paused] [standby-cluster] [ttl=30s] | store restored | position N
  *   sighting NAME primary|leading|denying|standby|not-running|unreachable [ago 100ms]
- *   trouble NAME KIND [ago 100ms] | etcd lost | etcd live | advance 2s
+ *   trouble NAME KIND [ago 100ms] | etcd lost [ago 12s] | etcd live | advance 2s
  *
  * `leading` and `denying` are a primary that says it holds, or does not hold, the lock.
  */
@@ -98,11 +98,12 @@ function member(world: World, [name, role, state, ...rest]: readonly string[]): 
     const members = world.view.members.filter((one) => one.name !== name)
     return world.put(() => ({ members })) as undefined
   }
-  world.putMember(memberNamed(name!, memberFacts(world, role as MemberRole, state!, rest)))
+  world.putMember(memberNamed(name!, memberFacts(world, name!, role as MemberRole, state!, rest)))
 }
 
 function memberFacts(
   world: World,
+  name: string,
   role: MemberRole,
   state: string,
   rest: readonly string[],
@@ -112,7 +113,8 @@ function memberFacts(
   const streams = role === 'replica' ? 'streaming' : null
   const replicationState = optionOf(rest, 'replication') ?? streams
   const tags = rest.includes('noloadbalance') ? { noloadbalance: true } : {}
-  return { role, state: state.replaceAll('_', ' '), position, replicationState, tags }
+  const host = optionOf(rest, 'at') ?? `${name}.test`
+  return { role, host, state: state.replaceAll('_', ' '), position, replicationState, tags }
 }
 
 function sync(world: World, names: readonly string[]): undefined {
@@ -149,8 +151,8 @@ function store(world: World): undefined {
   }))
 }
 
-function etcd(world: World, [health]: readonly string[]): undefined {
-  const lost = { kind: 'lost', sinceMs: world.nowMs, why: 'no endpoint answers' } as const
+function etcd(world: World, [health, ...rest]: readonly string[]): undefined {
+  const lost = { kind: 'lost', sinceMs: agoOf(world, rest), why: 'no endpoint answers' } as const
   world.etcd = health === 'lost' ? lost : { kind: 'live' }
 }
 

@@ -3,7 +3,7 @@
  * are for the reader. `play` answers the same text with what really happened below each `----`.
  */
 import type { RoutingStep } from '../../../src/core/routing/decide.ts'
-import type { Route } from '../../../src/core/routing/types.ts'
+import type { Keeper, Route } from '../../../src/core/routing/types.ts'
 import { playLine } from './events.ts'
 import { World } from './world.ts'
 
@@ -38,7 +38,8 @@ function describe(world: World, step: RoutingStep): string[] {
     return `${name.padEnd(6)}  ${describeRoute(table.listeners[name]![target])}`
   })
   const { primary, replicaNot } = table.keep
-  const writers = primary === null ? 'anywhere' : `on ${primary.join(' ') || 'nobody'}`
+  const keepers = primary?.map(describeKeeper).join(' ') || 'nobody'
+  const writers = primary === null ? 'anywhere' : `on ${keepers}`
   const readers = replicaNot.length === 0 ? 'anywhere' : `not on ${replicaNot.join(' ')}`
   const asked = checks.map(({ member, path, everyMs }) => `${member}${path} every ${everyMs} ms`)
   const term = table.term === null ? 'none' : `${table.term.store}/${table.term.created}`
@@ -49,6 +50,13 @@ function describe(world: World, step: RoutingStep): string[] {
     `  term  ${term}, leader ${table.leader ?? 'none'}${stale}`,
     ...asked.map((check) => `  ask   ${check}`),
   ]
+}
+
+/** Just the name when it is at the address that members of stories have. */
+function describeKeeper({ member, addresses }: Keeper): string {
+  if (addresses === null) return `${member} anywhere`
+  const hosts = addresses.map(({ host }) => host)
+  return hosts.join() === `${member}.test` ? member : `${member} at ${hosts.join(' and ')}`
 }
 
 function describeRoute(route: Route): string {
