@@ -22,6 +22,8 @@ import { ControlLink } from './worker/control-link.ts'
 import { Ports } from './worker/ports.ts'
 
 const STATS_MS = 1_000
+/** A worker with more unexpected faults than these is replaced by a fresh one. */
+const FAULTS_MAX = 100
 const CLIENTS_MAX = 10_000
 /** A worker that never got settings is of no use to anybody. */
 const FIRST_SETTINGS_MS = 30_000
@@ -41,6 +43,7 @@ class Worker {
   /** Ports are changed by one message at a time, in order. */
   #turn: Promise<void> = Promise.resolve()
   #draining = false
+  readonly #patience: NodeJS.Timeout
 
   constructor(socket: string, index: number, log: OpenLog) {
     this.#index = index
@@ -54,9 +57,7 @@ class Worker {
       onLost: () => this.#onControlLost(),
     })
     setInterval(() => this.#report(), STATS_MS)
-    setTimeout(() => {
-      if (this.#board === null) this.#leave(1)
-    }, FIRST_SETTINGS_MS).unref()
+    this.#patience = setTimeout(() => this.#leave(1), FIRST_SETTINGS_MS).unref()
   }
 
   #hello(): FromWorker {
@@ -72,6 +73,7 @@ class Worker {
       slots: { clients: purses?.clients.held ?? 0, held: purses?.held.held ?? 0 },
       settingsSerial: this.#settings.serial,
       ownsUnixSockets: this.#ports.ownsUnixSockets,
+      table: this.#table,
     }
   }
 
@@ -105,6 +107,7 @@ class Worker {
   }
 
   #onSettings(serial: number, settings: WorkerSettings): void {
+    clearTimeout(this.#patience)
     try {
       if (this.#board === null) this.#start(settings)
       else this.#board.apply(settings)
@@ -166,8 +169,9 @@ class Worker {
   }
 
   #report(): void {
-    if (this.#board === null) return
-    const stats = { ...this.#board.stats(), ...this.#costs.read() }
+    // Also without a board: a worker whose settings failed waits for better ones and is not silent.
+    const counted = this.#board?.stats() ?? { listeners: {}, backends: {} }
+    const stats = { ...counted, ...this.#costs.read() }
     this.#link.send({ kind: 'stats', stats })
   }
 
@@ -212,6 +216,12 @@ const log = await openLog({
   format: values['log-format'] as LogFormat,
   base: { process: `worker ${index}`, pid: process.pid },
   buffered: true,
+})
+// What nobody caught is one connection's trouble; all others would pay for ending the worker.
+let faults = 0
+process.on('uncaughtException', (error) => {
+  log.fatal({ stack: error.stack ?? String(error) }, 'a fault of the router: please report it')
+  if (++faults > FAULTS_MAX) process.exit(1)
 })
 // Both belong to the control process, which drains its workers in its own order.
 process.on('SIGINT', () => undefined)

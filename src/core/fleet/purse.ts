@@ -4,6 +4,9 @@
  * Without a control process (it was killed) the worker counts alone against the whole limit.
  */
 
+/** So many ticks without an answer, and the control process counts as gone. */
+const PATIENCE_TICKS = 5
+
 /** Slots asked for at a time, and how many free ones are kept for the next clients. */
 const BATCH = 16
 const SPARE_MAX = 32
@@ -17,6 +20,7 @@ export class Purse<Claimant> {
   #inUse = 0
   #free = 0
   #wanted = 0
+  #ticksAwaited = 0
   #alone = true
   #limit: number
   readonly #waiting = new Map<Claimant, (admitted: boolean) => void>()
@@ -76,6 +80,7 @@ export class Purse<Claimant> {
 
   /** The control process answered `want`; 0 means that there are none. */
   granted(count: number): void {
+    this.#alone = false
     this.#wanted = 0
     this.#free += count
     for (const [claimant, later] of [...this.#waiting]) {
@@ -105,6 +110,13 @@ export class Purse<Claimant> {
     if (this.#waiting.size > 0) this.#ask()
   }
 
+  /** Called every 100 ms or so while clients wait: a frozen control process must not hold them up. */
+  tick(): void {
+    if (this.#alone || this.#wanted === 0) return
+    this.#ticksAwaited++
+    if (this.#ticksAwaited >= PATIENCE_TICKS) this.left()
+  }
+
   /** The control process is gone: those who wait for its answer are judged here. */
   left(): void {
     this.#alone = true
@@ -121,6 +133,7 @@ export class Purse<Claimant> {
 
   #ask(): void {
     if (this.#wanted > 0) return
+    this.#ticksAwaited = 0
     this.#wanted = Math.max(BATCH, this.#waiting.size)
     this.#asks.want(this.#wanted)
   }

@@ -23,6 +23,8 @@ export interface Board {
   /** `leaving`: its last words are still on their way to the client; `left` follows. */
   ended(session: Session, reason: EndReason, words: string | null, leaving: boolean): void
   left(): void
+  /** So many are leaving that a further one can't be waited for. */
+  readonly crowded: boolean
 }
 
 export type DialSettings = Omit<DialPlan, 'backend' | 'purpose' | 'mustWrite'>

@@ -32,9 +32,11 @@ export function sendCancel(
       const wire = result.server
       const timer = setTimeout(() => wire.destroy(), ANSWER_MS)
       const sink: Sink = { ...DEAF, onEnd: () => wire.destroy(), onClose: () => finish() }
+      let over = false
       const finish = (): void => {
         clearTimeout(timer)
-        oneLess()
+        if (!over) oneLess()
+        over = true
       }
       wire.sink = sink
       wire.resume()

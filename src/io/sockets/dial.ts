@@ -53,7 +53,12 @@ export type DialResult =
   /** The server said no, in PostgreSQL's words. */
   | { readonly kind: 'rejected'; readonly answer: Buffer; readonly sqlstate: string }
   /** Not the client's fault: try again, elsewhere or later. */
-  | { readonly kind: 'not-yet'; readonly trouble: TroubleKind; readonly why: string }
+  | {
+      readonly kind: 'not-yet'
+      /** Null: this machine's own fault (descriptors, ports, names), which says nothing of the server. */
+      readonly trouble: TroubleKind | null
+      readonly why: string
+    }
   /** The connection to the server can't be made safe as configured. */
   | { readonly kind: 'unsafe'; readonly why: string }
 
@@ -89,6 +94,8 @@ class Attempt implements Sink {
   /** Bytes of `received` that belong to whole messages already looked at. */
   private read = 0
   private asked: 'credentials' | 'nothing' | null = null
+  /** What a server said to a plain login before it was tried again with TLS (mode `allow`). */
+  private plainRefusal: (DialResult & { kind: 'rejected' }) | null = null
   private readonly plan: DialPlan
   private readonly done: (result: DialResult) => void
 
@@ -96,11 +103,15 @@ class Attempt implements Sink {
     this.plan = plan
     this.done = done
     this.timer = setTimeout(() => this.onTimeout(), plan.connectTimeoutMs)
+    this.wire = this.connect()
+  }
+
+  private connect(): PlainWire {
     const wire = new PlainWire({})
-    this.wire = wire
     wire.sink = this
-    wire.connect(addressOf(plan.backend), () => this.onConnect(wire))
+    wire.connect(addressOf(this.plan.backend), () => this.onConnect(wire))
     wire.setNoDelay(true)
+    return wire
   }
 
   abort(): void {
@@ -126,6 +137,7 @@ class Attempt implements Sink {
     const { purpose, tls, plainServers, backend } = this.plan
     if (purpose.kind === 'ssl-request') return true
     if (purpose.kind === 'opaque' || backend.host.startsWith('/')) return false
+    if (this.plainRefusal !== null) return true
     if (tls.mode === 'disable' || tls.mode === 'allow') return false
     if (tls.mode !== 'prefer') return true
     if (purpose.kind === 'startup' && purpose.clientHasTls) return false
@@ -165,6 +177,7 @@ class Attempt implements Sink {
   private goOnPlain(): void {
     const { mode } = this.plan.tls
     this.plan.plainServers.add(this.plan.backend)
+    if (this.plainRefusal !== null) return this.end(this.plainRefusal)
     if (mode === 'prefer') {
       this.received = Buffer.alloc(0)
       this.present()
@@ -223,8 +236,28 @@ class Attempt implements Sink {
   }
 
   private onRefused(answer: { notYet: boolean; sqlstate: string; message: string }): void {
-    if (answer.notYet) this.fail('starting-up', answer.message)
-    else this.end({ kind: 'rejected', answer: this.received, sqlstate: answer.sqlstate })
+    if (answer.notYet) return this.fail('starting-up', answer.message)
+    const { sqlstate } = answer
+    const refusal = { kind: 'rejected', answer: this.received, sqlstate } as const
+    if (sqlstate === NO_ENTRY && this.mayAllowTls()) this.startOver(refusal)
+    else this.end(refusal)
+  }
+
+  /** Mode `allow`: plain first, and with TLS where the server has no entry for a plain login. */
+  private mayAllowTls(): boolean {
+    const { purpose, tls, backend } = this.plan
+    if (tls.mode !== 'allow' || purpose.kind !== 'startup' || purpose.clientHasTls) return false
+    return this.plainRefusal === null && !backend.host.startsWith('/')
+  }
+
+  private startOver(refusal: DialResult & { kind: 'rejected' }): void {
+    this.wire.sink = DEAF
+    this.wire.destroy()
+    this.plainRefusal = refusal
+    this.received = Buffer.alloc(0)
+    this.read = 0
+    this.stage = 'connecting'
+    this.wire = this.connect()
   }
 
   /**
@@ -275,7 +308,7 @@ class Attempt implements Sink {
     this.done({ kind: 'connected', server: this.wire, answer, cursor, asked })
   }
 
-  private fail(trouble: TroubleKind, why: string): void {
+  private fail(trouble: TroubleKind | null, why: string): void {
     this.end({ kind: 'not-yet', trouble, why })
   }
 
@@ -293,6 +326,9 @@ class Attempt implements Sink {
   }
 }
 
+/** SQLSTATE of "no pg_hba.conf entry". */
+const NO_ENTRY = '28000'
+
 function addressOf(backend: Backend): { path: string } | { host: string; port: number } {
   if (!backend.host.startsWith('/')) return { host: backend.host, port: backend.port }
   return { path: `${backend.host}/.s.PGSQL.${backend.port}` }
@@ -305,8 +341,14 @@ function isLostConnection(failure: Error): boolean {
 
 const LOST_CONNECTION = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'])
 
-function troubleOf(failure: Error | null): TroubleKind {
+const OWN_FAULTS = new Set([
+  ...['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EAGAIN', 'EADDRNOTAVAIL', 'EACCES', 'EPERM'],
+  ...['ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'EAI_MEMORY'],
+])
+
+function troubleOf(failure: Error | null): TroubleKind | null {
   const code = (failure as NodeJS.ErrnoException | null)?.code
+  if (code !== undefined && OWN_FAULTS.has(code)) return null
   if (code === 'ECONNREFUSED' || code === 'ENOENT') return 'refused'
   if (code === 'ETIMEDOUT' || code === 'EHOSTUNREACH' || code === 'ENETUNREACH') {
     return 'connect-timeout'

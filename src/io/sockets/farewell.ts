@@ -9,17 +9,25 @@ const FLUSH_MS = 10 * 60_000
 /** How long, after that, until it must have closed its side too. */
 const LINGER_MS = 5_000
 
-/** Says `answer` behind what is already on its way and closes; `closed` is called once, at the end. */
-export function farewell(wire: Wire, answer: Buffer | null, closed: () => void): void {
+/**
+ * Says `answer` behind what is already on its way and closes; `closed` is called once, at the end.
+ * In a hurry the client gets what its socket takes at once, and is not waited for.
+ */
+export function farewell(
+  wire: Wire,
+  answer: Buffer | null,
+  hurry: boolean,
+  closed: () => void,
+): void {
   wire.sink = LAST_WORD_SAID
   if (wire.destroyed) return closed()
   if (answer === null) wire.end()
   else wire.end(answer)
   wire.resume() // closing with unread bytes would reset the connection and lose the answer
-  let timer = setTimeout(() => wire.destroy(), FLUSH_MS)
+  let timer = setTimeout(() => wire.destroy(), hurry ? 0 : FLUSH_MS)
   wire.once('finish', () => {
     clearTimeout(timer)
-    if (wire.readableEnded) wire.destroy()
+    if (wire.readableEnded || hurry) wire.destroy()
     else timer = setTimeout(() => wire.destroy(), LINGER_MS)
   })
   wire.once('end', () => wire.destroySoon())

@@ -28,7 +28,7 @@ export async function openPort(address: ListenAddress, accept: Accept): Promise<
   if (address.kind === 'unix') await bindPath(server, address.path)
   else await bind(server, { ...address, reusePort: true, backlog: BACKLOG })
   server.on('error', () => {}) // a failed accept (out of descriptors) must not end the worker
-  takeOver(server, accept)
+  takeOver(server, address.kind === 'unix', accept)
   return { address, close: () => closeQuietly(server) }
 }
 
@@ -56,11 +56,11 @@ async function bindPath(server: net.Server, path: string): Promise<void> {
  * reads into the shared buffer from the first byte. Where Node's inside changed, the ordinary event
  * is used and the connection is wrapped again.
  */
-function takeOver(server: net.Server, accept: Accept): void {
+function takeOver(server: net.Server, unix: boolean, accept: Accept): void {
   const inside = server as unknown as { _handle?: { onconnection?: unknown } }
   const wrap = (handle: Handle): void => {
     const wire = new PlainWire({ handle, pauseOnCreate: true })
-    accept(wire, peerOf(handle))
+    accept(wire, unix ? UNIX_PEER : peerOf(handle))
   }
   if (typeof inside._handle?.onconnection === 'function') {
     inside._handle.onconnection = (error: unknown, handle: Handle | undefined) => {
@@ -78,11 +78,12 @@ function takeOver(server: net.Server, accept: Accept): void {
 
 type Handle = { getpeername?(out: { address?: string; port?: number }): number }
 
+const UNIX_PEER: Peer = { host: 'unix', port: 0 }
+
 function peerOf(handle: Handle): Peer {
   const out: { address?: string; port?: number } = {}
-  if (handle.getpeername === undefined) return { host: 'unix', port: 0 }
-  handle.getpeername(out)
-  if (out.address === undefined) return { host: 'unix', port: 0 }
+  handle.getpeername?.(out)
+  if (out.address === undefined) return { host: 'gone', port: 0 } // it left while it was accepted
   return { host: out.address.replace(/^::ffff:/, ''), port: out.port ?? 0 }
 }
 

@@ -264,9 +264,10 @@ export class Session implements OpeningEvents, Sink {
     this.asked = result.asked === 'credentials' ? result.answer : null
     const replay = this.asked === null ? null : [...this.ahead]
     this.tunnel = new Tunnel(this, this.client, result.server, result.cursor, replay)
-    this.tunnel.open(repeated ? null : result.answer, this.ahead)
+    const { ahead } = this
     this.ahead = []
     this.aheadBytes = 0
+    this.tunnel.open(repeated ? null : result.answer, ahead)
   }
 
   // -- what the tunnel says
@@ -336,7 +337,7 @@ export class Session implements OpeningEvents, Sink {
     if (this.state === 'ended') return
     const leaving = isFlushed(why)
     this.finish(why.reason, why.words, leaving)
-    if (leaving) farewell(this.client, why.answer, () => this.board.left())
+    if (leaving) farewell(this.client, why.answer, this.board.crowded, () => this.board.left())
     else this.drop()
   }
 

@@ -35,6 +35,8 @@ const SWEEP_MS = 100
 const UNADMITTED_MAX = 256
 /** Cancel requests passed on at the same time; each asks one server or all. */
 const CANCELS_MAX = 256
+/** Clients told their last word that may take their time to read it. */
+const LEAVING_MAX = 1024
 /** How long, past the grace of a drain, last words may still take to leave. */
 const LAST_WORDS_MS = 1_000
 
@@ -227,7 +229,9 @@ export class Switchboard implements Board {
     if (result?.kind === 'not-yet') {
       this.lines.dialed(backend.member, 'failed', now)
       this.counters.failed(backend.member)
-      this.events.trouble(backend.member, result.trouble, result.why)
+      if (result.trouble !== null) {
+        this.events.trouble(backend.member, result.trouble, result.why)
+      }
     } else this.lines.dialed(backend.member, result === null ? 'nothing' : 'worked', now)
     queueMicrotask(() => this.serve())
   }
@@ -294,6 +298,10 @@ export class Switchboard implements Board {
     this.checkDrained()
   }
 
+  get crowded(): boolean {
+    return this.leaving > LEAVING_MAX
+  }
+
   private checkDrained(): void {
     if (this.draining === null || this.sessions.size > 0) return
     const late = performance.now() >= this.draining.untilMs + LAST_WORDS_MS
@@ -317,16 +325,26 @@ export class Switchboard implements Board {
         if (now - session.phaseSinceMs > loginTimeoutMs) session.refuse(ENDINGS.loginTimeout())
       } else if (session.state === 'held' || session.state === 'connecting') {
         busy = true
-        if (now - session.heldSinceMs! > this.settings.hold.timeoutMs) {
+        if (now - session.heldSinceMs! > this.patienceMs(session)) {
           session.onHoldTimeout(this.heldWords(session))
         }
       }
     }
+    this.purses.clients.tick()
+    this.purses.held.tick()
     this.serve()
     if (this.draining !== null) this.sweepDraining(now)
     if (busy || this.sweep === null) return
     clearInterval(this.sweep)
     this.sweep = null
+  }
+
+  /** A client whose route is open is being served: a short `hold.timeout` is not meant for that. */
+  private patienceMs(session: Session): number {
+    const { timeoutMs } = this.settings.hold
+    const route = this.table?.listeners[session.listener]?.[session.target]
+    if (route?.kind !== 'open') return timeoutMs
+    return Math.max(timeoutMs, this.plan.connectTimeoutMs)
   }
 
   private heldWords(session: Session): string {

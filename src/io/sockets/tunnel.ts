@@ -94,6 +94,7 @@ export class Tunnel {
 
   /** What became of the client's work if the server is gone now. */
   get lostWork(): LostWork {
+    if (this.cursor?.transaction === null) return 'none' // still logging in
     if (this.awaited) return 'unknown'
     return this.cursor?.transaction === 'idle' ? 'none' : 'rolled-back'
   }

@@ -148,6 +148,7 @@ test('direct TLS with ALPN is ended here; without it, or with another, refused',
   client.write(hello())
   await client.messagesUntil('Z')
   client.close()
+  await control.awaitClients(0)
   const end = await world.endOf(async () => {
     const silent = new RawPeer(await connectTls(undefined))
     silent.write(hello())
@@ -276,6 +277,28 @@ test('towards servers: the modes of server_tls', async () => {
     if (typeof expected === 'string') assert.equal(out, expected, `${mode}: ${err}`)
     else assert.match(err, expected, mode)
   }
+})
+
+test('mode allow: plain first, and with TLS where the server takes no plain login', async () => {
+  const strict = await startPostgres(rig, {
+    name: 'strict',
+    hba: [
+      'hostssl all all 127.0.0.1/32 scram-sha-256',
+      'hostnossl postgres all 127.0.0.1/32 scram-sha-256',
+    ],
+    settings: {
+      ssl: 'on',
+      ssl_cert_file: serverCert.certFile,
+      ssl_key_file: serverCert.keyFile,
+    },
+  })
+  const serverTls: ServerTls = { ...NO_SERVER_TLS, mode: 'allow' }
+  await control.configure({ serverTls })
+  await control.open(primaryAt(strict.port))
+  assert.equal((await psql('sslmode=disable dbname=template1')).out, 'true|42')
+  await control.open(primaryAt(secure.port))
+  assert.equal((await psql('sslmode=disable')).out, 'false|42')
+  await strict.stop()
 })
 
 test('verify-full looks at the name, verify-ca does not', async () => {
