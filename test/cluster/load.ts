@@ -39,6 +39,9 @@ const TABLE = 'written'
 const PAUSE = 'SELECT pg_sleep(0.02)'
 const WRITE = `INSERT INTO ${TABLE} (id) VALUES ($1) RETURNING port`
 
+/** Loads of one process so far: ids are never used twice. */
+let loads = 0
+
 export class Load {
   readonly acks: Ack[] = []
   readonly failures: Failure[] = []
@@ -46,6 +49,7 @@ export class Load {
   readonly #open = new Set<pg.Client>()
   #stopping = false
   #lastId = 0
+  readonly #name = `load${++loads}`
 
   /** Makes the table; `url` leads to the primary. */
   static async prepare(url: string): Promise<void> {
@@ -179,7 +183,7 @@ export class Load {
   async #write(client: pg.Client): Promise<void> {
     await client.query(PAUSE)
     this.#lastId += 1
-    const id = `w${this.#lastId}`
+    const id = `${this.#name}-${this.#lastId}`
     const beganMs = performance.now()
     const { rows } = await client.query<{ port: number }>(WRITE, [id])
     this.acks.push({ id, port: rows[0]?.port ?? 0, beganMs, ackedMs: performance.now() })

@@ -29,7 +29,7 @@ describe('rig', { timeout: 400_000 }, () => {
 
   test('a Patroni cluster, HAProxy and pgsteer: each fault is seen, then heals', async (t) => {
     const rig = await openRig(t)
-    const cluster = await startPatroni(rig)
+    const cluster = await startPatroni(rig, { tuning: { ttl: 10 } })
     const servers = cluster.nodes.map((node) => ({
       name: node.name,
       port: node.postgres.port,

@@ -31,8 +31,10 @@ export type LogSettings = {
 }
 
 export type OpenLog = Log & {
-  /** Writes what is buffered; call before the process ends. Never throws. */
+  /** Writes what is buffered; call before the process ends. Never throws, may wait for a reader. */
   flush(): void
+  /** Calls back when the line before is written: never while nobody reads the log. */
+  onWritten(done: () => void): void
 }
 
 const STDERR = 2
@@ -64,8 +66,12 @@ export async function openLog(settings: LogSettings): Promise<OpenLog> {
       // A closed or full pipe: the lines are lost, the process still ends.
     }
   }
+  const onWritten = (done: () => void) => {
+    buffer?.flush()
+    sink.once('drain', done)
+  }
   process.on('exit', flush)
-  return Object.assign(logger, { flush }) as unknown as OpenLog
+  return Object.assign(logger, { flush, onWritten }) as unknown as OpenLog
 }
 
 /** Pretty for people at a terminal, JSON for everything else. */

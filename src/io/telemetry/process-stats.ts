@@ -17,6 +17,7 @@ const NS_PER_MS = 1e6
 export function watchProcess(): { read(): ProcessStats; stop(): void } {
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
   delay.enable()
+  let costs = { rssBytes: 0, cpuUs: 0 }
   const late = (ns: number) => Math.max(0, ns / NS_PER_MS - RESOLUTION_MS)
   return {
     read() {
@@ -27,9 +28,19 @@ export function watchProcess(): { read(): ProcessStats; stop(): void } {
         max: empty ? 0 : late(delay.max),
       }
       delay.reset()
-      const cpu = process.cpuUsage()
-      return { rssBytes: process.memoryUsage.rss(), cpuUs: cpu.user + cpu.system, eventLoopDelayMs }
+      costs = readCosts() ?? costs
+      return { ...costs, eventLoopDelayMs }
     },
     stop: () => void delay.disable(),
+  }
+}
+
+/** Null when the kernel does not say: memory is read from a file, and descriptors may have run out. */
+function readCosts(): Pick<ProcessStats, 'rssBytes' | 'cpuUs'> | null {
+  try {
+    const { user, system } = process.cpuUsage()
+    return { rssBytes: process.memoryUsage.rss(), cpuUs: user + system }
+  } catch {
+    return null
   }
 }
