@@ -15,6 +15,7 @@ import {
 import { makeRunDir } from '../io/processes/run-dir.ts'
 import { predecessorPid } from '../io/processes/successor.ts'
 import { type OpenLog, openLog } from '../io/telemetry/log.ts'
+import { endOnBug } from './bug.ts'
 import { ControlProcess } from './control/control-process.ts'
 import { reload } from './control/reload.ts'
 import { type Files, logFormat, restSettings } from './control/settings.ts'
@@ -80,12 +81,10 @@ async function run(scene: Scene, predecessor: number | null): Promise<number> {
   const place = await findPlace(config, predecessor)
   if ('fault' in place) return fail(scene, place.fault)
   const control = build(scene, place)
-  const crash = (error: unknown) => {
-    log.fatal({ err: error }, 'this is a bug: the control process ends, workers go on')
-    log.flush()
-    process.exit(1)
-  }
-  process.on('uncaughtException', crash)
+  endOnBug(log, () => {
+    control.loop.close()
+    control.supervisor.release()
+  })
   try {
     if (predecessor !== null) await takeOver(control, predecessor)
     const patienceMs = predecessor === null ? 0 : REST_PATIENCE_MS
@@ -97,7 +96,7 @@ async function run(scene: Scene, predecessor: number | null): Promise<number> {
   const leave = Promise.withResolvers<'stop' | 'hand-over'>()
   const succession = new Succession(control, () => leave.resolve('hand-over'))
   const socket = await listen(control, succession)
-  control.supervisor.start()
+  control.start()
   log.info({ version: control.options.version, pid: process.pid, run_dir: place.dir }, 'started')
   keepCompiled()
   const signals = onSignals(control, scene.path, succession, () => leave.resolve('stop'))

@@ -14,6 +14,7 @@ import {
   type Sighting,
   type Trouble,
 } from '../core/routing/decide.ts'
+import { chooseFound, decideByFound, type Found, type FoundStep } from '../core/routing/found.ts'
 import type { ListenerPolicy, RouteTable } from '../core/routing/types.ts'
 import type { Clock } from '../io/clock/clock.ts'
 
@@ -39,6 +40,8 @@ export class RouteLoop {
   #sightings: Sighting[] = []
   #troubles: Trouble[] = []
   #causeAtMs: number | null = null
+  /** The table workers came with; of use until the first view. */
+  #found: Found | null = null
   #isPublished = false
   #isClosed = false
   #cancelTimer: () => void = () => {}
@@ -62,6 +65,13 @@ export class RouteLoop {
     this.#view = before === null ? buildView(snapshot) : buildView(snapshot, before)
     if (!isSame(before?.faults ?? [], this.#view.faults)) this.#ports.onFaults(this.#view.faults)
     this.#wake(receivedAtMs)
+  }
+
+  /** A worker dialled in that serves by a table of an earlier control process. */
+  noteFound(table: RouteTable): void {
+    if (this.#view !== null) return
+    this.#found = chooseFound(this.#found, table)
+    this.#wake(this.#ports.clock.nowMs())
   }
 
   noteHealth(health: EtcdHealth): void {
@@ -98,6 +108,9 @@ export class RouteLoop {
   #turn(): void {
     if (this.#isClosed) return
     const causeAtMs = this.#causeAtMs ?? this.#ports.clock.nowMs()
+    if (this.#view === null && this.#found !== null && this.#etcd.kind === 'lost') {
+      return this.#goOnByFound(this.#found, causeAtMs)
+    }
     const step = decideRoutes(this.#state, this.#takeInput())
     this.#state = step.state
     const isFirst = !this.#isPublished && this.#view !== null
@@ -105,9 +118,24 @@ export class RouteLoop {
       this.#isPublished = true
       this.#ports.publish(step.table, causeAtMs)
     }
-    this.#ports.want(step.checks)
-    for (const note of step.notes) this.#ports.tell(note, step.table)
-    this.#planWake(step.wakeAtMs)
+    this.#follow(step)
+  }
+
+  /** The decisions that follow start from the table workers then have. */
+  #goOnByFound(before: Found, causeAtMs: number): void {
+    const last = this.#isPublished ? this.#state.table : null
+    const step = decideByFound(before, last, this.#takeInput())
+    this.#found = step.found
+    this.#state = { ...this.#state, table: step.table }
+    this.#isPublished = true
+    if (step.changed) this.#ports.publish(step.table, causeAtMs)
+    this.#follow(step)
+  }
+
+  #follow({ checks, notes, table, wakeAtMs }: Omit<FoundStep, 'found' | 'changed'>): void {
+    this.#ports.want(checks)
+    for (const note of notes) this.#ports.tell(note, table)
+    this.#planWake(wakeAtMs)
   }
 
   #takeInput() {

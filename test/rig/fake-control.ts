@@ -15,7 +15,13 @@ import type {
   WorkerSettings,
 } from '../../src/core/fleet/messages.ts'
 import * as quota from '../../src/core/fleet/quota.ts'
-import type { Backend, ListenerRoutes, Route, RouteTable } from '../../src/core/routing/types.ts'
+import type {
+  Backend,
+  Keeper,
+  ListenerRoutes,
+  Route,
+  RouteTable,
+} from '../../src/core/routing/types.ts'
 import { TARGETS } from '../../src/core/routing/types.ts'
 import {
   type ControlSocket,
@@ -281,6 +287,7 @@ const EMPTY_TABLE: RouteTable = {
   leader: null,
   stale: false,
   keep: { primary: null, replicaNot: [] },
+  witness: null,
   members: [],
   listeners: {},
 }
@@ -323,6 +330,11 @@ export function tcpListener(port: number, patch: Partial<WorkerListener> = {}): 
 
 export function primaryAt(port: number, member = 'n1', host = '127.0.0.1'): Backend {
   return { member, host, port, role: 'primary' }
+}
+
+/** Sessions with this primary may stay, wherever it is. */
+export function anywhere(member: string): Keeper {
+  return { member, addresses: null }
 }
 
 export function openRoute(...backends: [Backend, ...Backend[]]): Route {

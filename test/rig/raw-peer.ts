@@ -3,9 +3,9 @@
  * is told to. For clients and servers that behave as no driver would.
  */
 import net from 'node:net'
-import { setTimeout as pause } from 'node:timers/promises'
 import { readError } from '../../src/core/pgwire/errors.ts'
 import { frame, SSL_REQUEST, startupPacket } from '../../src/core/pgwire/messages.ts'
+import { pause } from './wait.ts'
 
 const LIMIT_MS = 10_000
 

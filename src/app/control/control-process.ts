@@ -6,11 +6,14 @@ import { decideHealth } from '../../core/api/health.ts'
 import { buildRouterReport } from '../../core/api/router-report.ts'
 import type { RouterPicture } from '../../core/api/types.ts'
 import { type Config, listenerPolicies, workerSettings } from '../../core/config/index.ts'
+import { mayHoldSessions } from '../../core/fleet/adoption.ts'
+import { FLEET_PROTOCOL } from '../../core/fleet/messages.ts'
 import type { Note } from '../../core/routing/decide.ts'
 import type { RouteTable, TroubleKind } from '../../core/routing/types.ts'
 import { systemClock } from '../../io/clock/clock.ts'
 import { askMember } from '../../io/http/patroni-client.ts'
 import type { RestApi } from '../../io/http/rest-server.ts'
+import { openFilesMax } from '../../io/processes/open-files.ts'
 import { readWorkerNotes, removeWorkerNote, writeWorkerNote } from '../../io/processes/run-dir.ts'
 import { isWorkerAlive, signalProcess, startWorker } from '../../io/processes/worker-process.ts'
 import type { Log } from '../../io/telemetry/log.ts'
@@ -22,6 +25,7 @@ import { listClients } from './clients-query.ts'
 import { EtcdLink } from './etcd-link.ts'
 import { Fleet, type Hello } from './fleet.ts'
 import { type EventKind, Journal } from './journal.ts'
+import { openFilesWarning } from './open-files.ts'
 import { takePicture } from './picture.ts'
 import { Publisher, type SwitchReport } from './publisher.ts'
 import { RestLink } from './rest-link.ts'
@@ -84,6 +88,19 @@ export class ControlProcess {
       onSnapshot: (snapshot, receivedAtMs) => this.loop.noteSnapshot(snapshot, receivedAtMs),
       onHealth: (health) => this.loop.noteHealth(health),
     })
+  }
+
+  /** The control socket is open: takes over the workers there are, starts the others. */
+  start(): void {
+    this.warnOfOpenFiles()
+    this.supervisor.start()
+    this.publisher.begin()
+  }
+
+  /** Clients beyond the limit of open files would be accepted by nobody. */
+  warnOfOpenFiles(): void {
+    const warning = openFilesWarning(this.fleet.settings.limits.maxClients, openFilesMax())
+    if (warning !== null) this.options.log.warn({}, warning)
   }
 
   picture(): RouterPicture {
@@ -150,6 +167,8 @@ export class ControlProcess {
       ...{ clock: this.clock, log, journal: this.journal },
       onHello: (hello: Hello) => {
         this.publisher.noteJoined(hello.pid)
+        const { protocol, table } = hello
+        if (protocol === FLEET_PROTOCOL && table !== null) this.loop.noteFound(table)
         this.supervisor.apply(hello)
         this.fleet.sendTable(hello.pid, this.publisher.table) // also to one that is to leave
       },
@@ -171,7 +190,10 @@ export class ControlProcess {
     return new Publisher({
       clock: this.clock,
       broadcast: (table) => this.fleet.broadcastTable(table),
-      reachable: () => this.fleet.reachable(),
+      owing: () =>
+        this.supervisor.workers
+          .filter((it) => mayHoldSessions(it) && this.fleet.mayUnderstand(it.pid))
+          .map((it) => it.pid),
       onSwitched: (report) => this.#noteSwitched(report),
     })
   }
@@ -184,33 +206,52 @@ export class ControlProcess {
         this.#startWorker(index, onExit),
       signal: signalProcess,
       isAlive: (pid: number) => isWorkerAlive(pid, socketPath),
-      findWorkers: () => readWorkerNotes(runDir),
-      forget: (pid: number, index: number) => removeWorkerNote(runDir, index, pid),
+      findWorkers: () => this.#onRunDir(() => readWorkerNotes(runDir)) ?? [],
+      forget: (pid: number, index: number) =>
+        void this.#onRunDir(() => removeWorkerNote(runDir, index, pid)),
       adopt: (pid: number) => this.#adopt(pid),
       drain: (pid: number, graceMs: number, idle: 'keep' | 'cut', words: string) =>
         void this.fleet.send(pid, { kind: 'drain', graceMs, idle, words }),
       ownUnixSockets: (pid: number) => void this.fleet.send(pid, { kind: 'own-unix-sockets' }),
-      onGone: (pid: number) => this.fleet.gone(pid),
+      onGone: (pid: number) => {
+        this.fleet.gone(pid)
+        this.publisher.noteGone(pid)
+      },
     }
     const graceMs = this.config.router?.shutdownGraceMs ?? 0
     return new Supervisor(ports, { workers: workerCount(this.config), version, graceMs })
   }
 
   #startWorker(index: number, onExit: (pid: number, how: string) => void): number | null {
-    const { runDir, socketPath, version, workerScript, workerFlags } = this.options
+    const { socketPath, workerScript, workerFlags } = this.options
     const start = {
       ...{ script: workerScript, nodeFlags: workerFlags, socket: socketPath, index },
       ...{ logLevel: this.config.log.level, logFormat: logFormat(this.config) },
     }
     const pid = startWorker(start, onExit)
-    if (pid !== null) writeWorkerNote(runDir, { index, pid, version })
+    if (pid !== null) this.#noteWorker(index, pid)
     return pid
+  }
+
+  #noteWorker(index: number, pid: number): void {
+    const { runDir, version } = this.options
+    this.#onRunDir(() => writeWorkerNote(runDir, { index, pid, version }))
+  }
+
+  /** A full or broken disk costs a note, never the control process. */
+  #onRunDir<T>(act: () => T): T | null {
+    try {
+      return act()
+    } catch (error) {
+      const { log, runDir } = this.options
+      log.error({ why: String(error), run_dir: runDir }, 'the run directory can not be used')
+      return null
+    }
   }
 
   #adopt(pid: number): void {
     const index = this.fleet.connection(pid)?.index
-    const { runDir, version } = this.options
-    if (index !== undefined) writeWorkerNote(runDir, { index, pid, version })
+    if (index !== undefined) this.#noteWorker(index, pid)
     this.fleet.sendSettings(pid)
   }
 

@@ -2,7 +2,13 @@
 import type { Snapshot } from '../../core/cluster/types.ts'
 import type { EtcdHealth } from '../../core/routing/decide.ts'
 import { fromPerformance } from '../../io/clock/clock.ts'
-import { type EtcdSettings, type Follower, openFollower } from '../../io/etcd/follower.ts'
+import {
+  type EtcdSettings,
+  type Follower,
+  type FollowerLog,
+  type Known,
+  openFollower,
+} from '../../io/etcd/follower.ts'
 import type { Log } from '../../io/telemetry/log.ts'
 
 export type EtcdLinkPorts = {
@@ -25,7 +31,7 @@ export class EtcdLink {
     this.#ports = ports
     this.#prefix = prefix
     this.#settings = settings
-    this.#follower = this.#open()
+    this.#follower = this.#open(null)
   }
 
   /** Null before the first word. */
@@ -45,8 +51,10 @@ export class EtcdLink {
   reopen(settings: EtcdSettings): boolean {
     if (JSON.stringify(settings) === JSON.stringify(this.#settings)) return false
     this.#settings = settings
+    // Revisions of another etcd compare with nothing: the new follower has to see that it is one.
+    const before = this.#follower.known()
     void this.#follower.close()
-    this.#follower = this.#open()
+    this.#follower = this.#open(before)
     return true
   }
 
@@ -54,7 +62,7 @@ export class EtcdLink {
     return this.#follower.close()
   }
 
-  #open(): Follower {
+  #open(before: Known | null): Follower {
     const { log, onSnapshot, onHealth } = this.#ports
     const events = {
       onSnapshot: (snapshot: Snapshot, ms: number) => onSnapshot(snapshot, fromPerformance(ms)),
@@ -66,8 +74,8 @@ export class EtcdLink {
         onHealth(known)
       },
     }
-    return openFollower(this.#settings, this.#prefix, events, (level, what, detail) =>
-      log[what === SAID_BY_DECISION ? 'debug' : level](detail ?? {}, what),
-    )
+    const tell: FollowerLog = (level, what, detail) =>
+      log[what === SAID_BY_DECISION ? 'debug' : level](detail ?? {}, what)
+    return openFollower(this.#settings, this.#prefix, events, tell, before)
   }
 }

@@ -79,6 +79,12 @@ export class Fleet {
     return this.#connections.get(pid)
   }
 
+  /** False for one that has dialled in and can't read our tables. */
+  mayUnderstand(pid: number): boolean {
+    const connection = this.#connections.get(pid)
+    return connection === undefined || connection.protocol === FLEET_PROTOCOL
+  }
+
   /** Pids of the workers that understand us. */
   reachable(): number[] {
     return this.#fluent().map((it) => it.pid)

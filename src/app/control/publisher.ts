@@ -16,8 +16,8 @@ export type PublisherPorts = {
   readonly clock: Clock
   /** To every connected worker. */
   broadcast(table: RouteTable): void
-  /** Pids of the workers that can answer now. */
-  reachable(): readonly number[]
+  /** Pids of the workers that may serve by some table and would say when they switched. */
+  owing(): readonly number[]
   /** The last worker switched to a published table. */
   onSwitched(report: SwitchReport): void
 }
@@ -45,6 +45,8 @@ export class Publisher {
   #awaited: Awaited[] = []
   #lastPrimary: string | null = null
   #cancelTimer: (() => void) | null = null
+  #isBegun = false
+  #early: { table: RouteTable; causeAtMs: number } | null = null
 
   constructor(ports: PublisherPorts) {
     this.#ports = ports
@@ -55,8 +57,19 @@ export class Publisher {
     return this.#publishing.sent
   }
 
+  /** From now on it is known which workers live; before that a table only waits. */
+  begin(): void {
+    this.#isBegun = true
+    if (this.#early !== null) this.offer(this.#early.table, this.#early.causeAtMs)
+    this.#early = null
+  }
+
   /** A table was decided because of something that came in at `causeAtMs`. */
   offer(table: RouteTable, causeAtMs: number): void {
+    if (!this.#isBegun) {
+      this.#early = { table, causeAtMs }
+      return
+    }
     this.#causes.set(table.serial, causeAtMs)
     this.#perform(offerTable(this.#publishing, table, this.#ports.clock.nowMs()))
   }
@@ -72,6 +85,7 @@ export class Publisher {
     this.#acked.set(pid, 0)
   }
 
+  /** It hung up or ended: whether it still owes an answer is `owing`'s to say. */
   noteGone(pid: number): void {
     this.#acked.delete(pid)
     this.review()
@@ -117,7 +131,7 @@ export class Publisher {
   }
 
   #ackedByAll(): number {
-    const serials = this.#ports.reachable().map((pid) => this.#acked.get(pid) ?? 0)
+    const serials = this.#ports.owing().map((pid) => this.#acked.get(pid) ?? 0)
     return Math.min(Number.MAX_SAFE_INTEGER, ...serials)
   }
 
@@ -125,7 +139,7 @@ export class Publisher {
     const done = this.#awaited.filter(({ table }) => table.serial <= acked)
     if (done.length === 0) return
     this.#awaited = this.#awaited.filter(({ table }) => table.serial > acked)
-    if (this.#ports.reachable().length === 0) return
+    if (this.#ports.owing().length === 0) return
     const now = this.#ports.clock.nowMs()
     for (const { table, causeAtMs, cut, isSwap } of done) {
       this.#ports.onSwitched({ table, cut, isSwap, latencyMs: now - causeAtMs })

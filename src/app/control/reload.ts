@@ -31,6 +31,7 @@ async function apply(control: ControlProcess): Promise<void> {
     workerSettings(config, files),
     staying.map((it) => it.pid),
   )
+  control.warnOfOpenFiles()
   const graceMs = config.router?.shutdownGraceMs ?? 0
   supervisor.apply({ kind: 'resized', wanted: workerCount(config), graceMs })
   const etcdChanged = control.etcd.reopen(etcdSettings(config, files))

@@ -133,6 +133,14 @@ export function isServing(worker: Worker): boolean {
   return worker.at.kind === 'serving' && worker.connected
 }
 
+/**
+ * Workers that may have sessions by some table, whether or not they can be reached now: also one that
+ * has not dialled in again yet, one that hung up, and one whose end was ordered and not seen.
+ */
+export function mayHoldSessions({ at }: Worker): boolean {
+  return at.kind !== 'starting'
+}
+
 /** When the next `tick` is due, from now. */
 export function tickAfterMs(state: FleetState): number {
   const workers = [...state.workers.values()]
@@ -200,9 +208,12 @@ function noteHello(
     heardAtMs: nowMs,
     ownsUnixSockets: hello.ownsUnixSockets,
   }
-  if (known === undefined) return drain(put(state, met), met, 'unknown-worker', nowMs)
-  if (base.at.kind === 'leaving' || base.at.kind === 'killed') return quiet(put(state, met))
   const speaksOurProtocol = hello.protocol === FLEET_PROTOCOL
+  if (known === undefined) {
+    const why = speaksOurProtocol ? 'unknown-worker' : 'another-protocol'
+    return drain(put(state, met), met, why, nowMs)
+  }
+  if (base.at.kind === 'leaving' || base.at.kind === 'killed') return quiet(put(state, met))
   if (!speaksOurProtocol || hello.version !== state.version) {
     return quiet(put(state, { ...met, at: { kind: 'outdated', speaksOurProtocol } }))
   }

@@ -8,7 +8,7 @@ import type { RouteTable, Target, TroubleKind } from '../routing/types.ts'
 export type { TroubleKind }
 
 /** Raised whenever a message changes shape: a worker of another protocol is replaced, not adopted. */
-export const FLEET_PROTOCOL = 1
+export const FLEET_PROTOCOL = 2
 
 export type SlotKind = 'clients' | 'held'
 
@@ -43,6 +43,8 @@ export type FromWorker =
       readonly slots: Readonly<Record<SlotKind, number>>
       readonly settingsSerial: number
       readonly ownsUnixSockets: boolean
+      /** What it serves by, from an earlier control process; null: nothing yet. */
+      readonly table: RouteTable | null
     }
   /** All listeners of these settings are bound, or what could not be bound. */
   | {

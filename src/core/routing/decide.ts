@@ -19,12 +19,12 @@ import {
 } from './replica-routes.ts'
 import { followSwitchover, NO_SWITCHOVER, type Switchover } from './switchover.ts'
 import { buildRoutes, buildTable, isSameTable, listMembers } from './table.ts'
-import type { Keep, ListenerPolicy, ListenerRoutes, RouteTable } from './types.ts'
+import type { Keep, ListenerPolicy, ListenerRoutes, RouteTable, Witness } from './types.ts'
 import { answerWrite, keepPrimary, type WriteAnswer, type WriteScene } from './write-answer.ts'
 import { expireVerify, followSighting, followTrouble } from './write-evidence.ts'
 import { tryUnanswered } from './write-moves.ts'
 import { followView, isNewTerm, memberOf } from './write-route.ts'
-import { leadOf, type WriteState } from './write-state.ts'
+import { type Lead, leadOf, type WriteState } from './write-state.ts'
 
 export type { Check } from './checks.ts'
 export type { Answer, EtcdHealth, RoutingInput, Sighting, Trouble } from './input.ts'
@@ -187,7 +187,13 @@ function head(scene: WriteScene, answer: WriteAnswer) {
   const keep: Keep = { primary: keepPrimary(scene), replicaNot }
   const members = listMembers(scene.view, lead, answer)
   const stale = scene.outage !== null
-  return { serial: 0, term: lead?.term ?? null, leader, stale, keep, members }
+  const witness = lead === null ? null : witnessOf(lead, scene)
+  return { serial: 0, term: lead?.term ?? null, leader, stale, keep, witness, members }
+}
+
+function witnessOf({ member, home }: Lead, { view }: WriteScene): Witness | null {
+  if (view === null) return null
+  return { member, apiUrl: home?.apiUrl ?? null, ttlMs: view.config.ttlMs }
 }
 
 function toldOf({ table, answer, write, outage, lateRevision }: RoutingState): Told {

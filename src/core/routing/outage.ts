@@ -12,6 +12,9 @@ export type Outage = {
   readonly why: string
 }
 
+type Silence = Pick<Outage, 'sinceMs' | 'noticedAtMs'>
+type Word = Pick<Lead, 'goodAtMs'>
+
 /** Null while etcd is live. */
 export function followEtcd(before: Outage | null, etcd: EtcdHealth, nowMs: number): Outage | null {
   if (etcd.kind === 'live') return null
@@ -20,7 +23,7 @@ export function followEtcd(before: Outage | null, etcd: EtcdHealth, nowMs: numbe
 }
 
 /** New connections are trusted to the leader before this instant. */
-export function trustedUntilMs(outage: Outage, lead: Lead): number {
+export function trustedUntilMs(outage: Silence, lead: Word): number {
   return Math.max(outage.noticedAtMs, lead.goodAtMs ?? outage.noticedAtMs) + STALE_TRUST_MS
 }
 
@@ -29,7 +32,7 @@ export function trustedUntilMs(outage: Outage, lead: Lead): number {
  * whichever is later: after a whole ttl somebody else may lead. A process that was frozen that long
  * hears of the silence only now: the leader is asked before anybody is cut.
  */
-export function keptUntilMs(outage: Outage, lead: Lead, ttlMs: number): number {
+export function keptUntilMs(outage: Silence, lead: Word, ttlMs: number): number {
   const byTtl = Math.max(outage.sinceMs, lead.goodAtMs ?? outage.sinceMs) + ttlMs
   return Math.max(byTtl, outage.noticedAtMs + STALE_TRUST_MS)
 }

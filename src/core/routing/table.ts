@@ -10,6 +10,7 @@ import type {
   OpenRoute,
   Route,
   RouteTable,
+  Witness,
 } from './types.ts'
 import type { WriteAnswer } from './write-answer.ts'
 import type { Lead } from './write-state.ts'
@@ -31,6 +32,7 @@ export type Heading = {
   readonly leader: string | null
   readonly stale: boolean
   readonly keep: Keep
+  readonly witness: Witness | null
   readonly members: readonly Backend[]
 }
 
@@ -66,13 +68,29 @@ export function buildTable(
   heading: Heading,
   listeners: Readonly<Record<string, ListenerRoutes>>,
 ): RouteTable {
-  const { serial, term, leader, stale, keep, members } = heading
-  return { serial, term, leader, stale, keep, members, listeners }
+  const { serial, term, leader, stale, keep, witness, members } = heading
+  return { serial, term, leader, stale, keep, witness, members, listeners }
 }
 
 /** Tables are built field by field in one order, so their texts compare. */
 export function isSameTable(a: RouteTable | null, b: RouteTable): boolean {
   return a !== null && JSON.stringify({ ...a, serial: 0 }) === JSON.stringify({ ...b, serial: 0 })
+}
+
+/** The same table with nobody sent to a primary: those clients wait, for the reason `held` gives. */
+export function withoutPrimary(table: RouteTable, held: HeldRoute): RouteTable {
+  const hold = (route: Route): Route => {
+    if (route.kind === 'held') return route
+    const readers = route.backends.filter(({ role }) => role !== 'primary')
+    return openAmong(route, readers) ?? held
+  }
+  const listeners = Object.entries(table.listeners).map(
+    ([name, { primary, replica, sync, any }]): [string, ListenerRoutes] => [
+      name,
+      { primary: hold(primary), replica: hold(replica), sync: hold(sync), any: hold(any) },
+    ],
+  )
+  return { ...table, listeners: Object.fromEntries(listeners) }
 }
 
 function buildPrimary({ balance }: ListenerPolicy, write: WriteAnswer): Route {
@@ -108,7 +126,10 @@ function spare(
   return sound.length > 0 ? sound : backends
 }
 
-function openAmong({ balance }: ListenerPolicy, backends: readonly Backend[]): OpenRoute | null {
+function openAmong(
+  { balance }: Pick<ListenerPolicy, 'balance'>,
+  backends: readonly Backend[],
+): OpenRoute | null {
   const [first, ...rest] = backends
   return first === undefined ? null : { kind: 'open', backends: [first, ...rest], balance }
 }

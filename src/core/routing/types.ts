@@ -40,6 +40,8 @@ export type HoldCause =
   | 'no-replica'
   | 'no-sync-standby'
   | 'no-member'
+  /** Made while tables are sent out: sessions on the primary before are still being let go. */
+  | 'primary-changing'
 
 export type OpenRoute = {
   readonly kind: 'open'
@@ -85,6 +87,16 @@ export type TroubleKind =
   /** An established session ended by the server without a reason given. */
   | 'session-lost'
 
+/**
+ * Whose word counts when etcd can't be asked, so that also a control process that has read nothing
+ * yet can ask: `GET /primary` of the last leader, and how long its sessions stay if it is silent.
+ */
+export type Witness = {
+  readonly member: string
+  readonly apiUrl: string | null
+  readonly ttlMs: number
+}
+
 export type RouteTable = {
   /** Counts the tables of one control process; for acknowledgements and logs. */
   readonly serial: number
@@ -94,6 +106,8 @@ export type RouteTable = {
   readonly stale: boolean
   /** Which established sessions may stay; ask `mustCut`. */
   readonly keep: Keep
+  /** Null while nobody is known to have led. */
+  readonly witness: Witness | null
   /** Every member that can be dialled: where a cancel request may have to go. */
   readonly members: readonly Backend[]
   readonly listeners: Readonly<Record<string, ListenerRoutes>>

@@ -43,16 +43,18 @@ function sightWhileProving(write: Proving, sighting: Sighting, scene: Scene): Wr
     const seen = { ...write, lead: sawGood(write.lead, sighting) }
     return open(seen, sighting.atMs, scene.nowMs, scene.member)
   }
-  if (sighting.atMs < write.doubt.atMs) return write
-  return doubtBySighting(noteAnswer(write, sighting), sighting, scene)
+  const heard = noteAnswer(write, sighting)
+  return sighting.atMs < write.doubt.atMs ? heard : doubtBySighting(heard, sighting, scene)
 }
 
-/** Whatever it answered, it is not silent. */
-function noteAnswer(write: Proving, { answer, atMs }: Sighting): Proving {
-  const { doubt } = write
+/** Whatever it answered, it is not silent; what denies the last proof must be lifted by its own word. */
+function noteAnswer(write: Proving, sighting: Sighting): Proving {
+  const { lead, doubt } = write
   if (doubt.kind !== 'trouble' || doubt.silentSinceMs === null) return write
-  if (answer.kind === 'unreachable') return write
-  const silentSinceMs = Math.max(doubt.silentSinceMs, atMs)
+  const { answer, atMs } = sighting
+  if (answer.kind === 'unreachable' || !isNews(lead, atMs)) return write
+  const isOut = answer.kind === 'primary'
+  const silentSinceMs = isOut ? Math.max(doubt.silentSinceMs, atMs) : null
   return { ...write, doubt: { ...doubt, silentSinceMs } }
 }
 

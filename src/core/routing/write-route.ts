@@ -3,8 +3,8 @@ import { isRunningPrimary } from '../cluster/members.ts'
 import { compareTerms } from '../cluster/term.ts'
 import type { ClusterView, LeaderKey, Member } from '../cluster/types.ts'
 import { afterOpening, FRESH_PACE, isDeniedByKey, isProvenByKey } from './proof.ts'
-import { doubtIt, isInRecovery, type Leading, open, VERIFY_LIMIT_MS } from './write-moves.ts'
 import type { Address } from './types.ts'
+import { doubtIt, isInRecovery, type Leading, open, VERIFY_LIMIT_MS } from './write-moves.ts'
 import type { Home, Lead, WriteState } from './write-state.ts'
 
 /** Addresses of one term that are remembered; a running server hardly ever changes its own. */

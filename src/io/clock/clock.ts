@@ -8,6 +8,9 @@ export type Clock = {
   every(periodMs: number, callback: () => void): () => void
 }
 
+/** Node's timers (24.8 days); a longer one would fire at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1
+
 const startMs = Date.now() - performance.now()
 
 /** A time read from `performance.now()`, on this clock. */
@@ -18,7 +21,13 @@ export function fromPerformance(ms: number): number {
 export const systemClock: Clock = {
   nowMs: () => startMs + performance.now(),
   after(delayMs, callback) {
-    const timer = setTimeout(callback, Math.max(0, delayMs))
+    let timer: NodeJS.Timeout
+    const arm = (leftMs: number) => {
+      const laterMs = leftMs - TIMER_MAX_MS
+      timer =
+        laterMs > 0 ? setTimeout(() => arm(laterMs), TIMER_MAX_MS) : setTimeout(callback, leftMs)
+    }
+    arm(Math.max(0, delayMs))
     return () => clearTimeout(timer)
   },
   every(periodMs, callback) {

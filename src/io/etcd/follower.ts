@@ -16,6 +16,7 @@ import { adoptLoad, applyChanges, type Known, noteRevision } from './view.ts'
 import type { Change } from './watch.ts'
 
 export type { EtcdSettings } from './grpc.ts'
+export type { Known } from './view.ts'
 
 export type FollowerEvents = {
   /**
@@ -43,6 +44,8 @@ export type FollowerStats = {
 
 export type Follower = {
   readonly stats: () => FollowerStats
+  /** For a follower that goes on where this one ends; null before the first load. */
+  readonly known: () => Known | null
   /** Ends everything; no event comes after it was called. */
   close(): Promise<void>
 }
@@ -55,19 +58,21 @@ export type FollowerLog = (
 
 /**
  * Starts following. Events come asynchronously, never within this call. Throws `EtcdError`
- * (settings) without endpoints; every other trouble is reported as health.
+ * (settings) without endpoints; every other trouble is reported as health. `before` is what a
+ * follower of the same prefix knew: the stores of both are then counted as one sequence.
  */
 export function openFollower(
   settings: EtcdSettings,
   prefix: string,
   events: FollowerEvents,
   log: FollowerLog = () => {},
+  before: Known | null = null,
 ): Follower {
   if (settings.endpoints.length === 0) throw new EtcdError('settings', 'no etcd endpoints')
   const stopped = new AbortController()
   const { signal } = stopped
   const count = { requests: 0, errors: 0 }
-  const view = createView(events, log)
+  const view = createView(events, log, before)
   const health = openHealthWatch((now) => {
     if (now.kind === 'lost') log('warn', 'etcd lost', { why: now.why })
     events.onHealth(now)
@@ -92,7 +97,7 @@ export function openFollower(
       health.live() // after a pause of this process the connection may still be good
       view.note(revision)
     },
-    known: view.known,
+    known: view.mustKnow,
   }
 
   const attempt = async (endpoint: string, limitMs: number) => {
@@ -116,6 +121,7 @@ export function openFollower(
       ...count,
       lastProofMs: health.lastProofMs(),
     }),
+    known: view.known,
     async close() {
       stopped.abort()
       health.close()
@@ -140,8 +146,8 @@ async function goRound(
 }
 
 /** Keeps what is known between connections and hands out the snapshots. */
-function createView(events: FollowerEvents, log: FollowerLog) {
-  let known: Known | null = null
+function createView(events: FollowerEvents, log: FollowerLog, before: Known | null) {
+  let known = before
   let loads = 0
   const mustKnow = () => {
     if (known === null) throw new Error('bug: asked for a view before the first load')
@@ -165,7 +171,8 @@ function createView(events: FollowerEvents, log: FollowerLog) {
     note(revision: number) {
       known = noteRevision(mustKnow(), revision)
     },
-    known: mustKnow,
+    known: () => known,
+    mustKnow,
     revision: () => known?.highest ?? 0,
     reloads: () => Math.max(0, loads - 1),
   }

@@ -2,7 +2,7 @@
  * Asks a member's Patroni API one question. A connection per request, as Patroni speaks HTTP/1.0
  * and closes. A size limit and a deadline for the whole exchange; every failure is a value.
  */
-import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 
 /** PEM texts for members that speak https. As in Patroni, without a `ca` nothing is verified. */
@@ -42,11 +42,8 @@ export function askUrl(
   return new Promise((resolve) => {
     const url = parseUrl(baseUrl, path)
     if (url === null) return resolve({ kind: 'failed', why: `bad URL ${baseUrl}` })
-    const options = { agent: false, headers: { connection: 'close' } } as const
-    const asked =
-      url.protocol === 'https:'
-        ? httpsRequest(url, { ...options, ...tlsOptions(tls) })
-        : httpRequest(url, options)
+    const asked = begin(url, tls)
+    if (asked instanceof Error) return resolve({ kind: 'failed', why: describe(asked) })
     const deadline = setTimeout(() => finish('no answer in time'), limits.timeoutMs)
     const finish = (end: PeerReply | string) => {
       clearTimeout(deadline)
@@ -57,6 +54,17 @@ export function askUrl(
     asked.on('response', (response) => collect(response, limits.bodyBytesMax, finish))
     asked.end()
   })
+}
+
+/** Not yet sent. PEM texts that OpenSSL does not take are answered, not thrown. */
+function begin(url: URL, tls: PeerTls): ClientRequest | Error {
+  const options = { agent: false, headers: { connection: 'close' } } as const
+  try {
+    if (url.protocol === 'http:') return httpRequest(url, options)
+    return httpsRequest(url, { ...options, ...tlsOptions(tls) })
+  } catch (error) {
+    return error as Error
+  }
 }
 
 function collect(

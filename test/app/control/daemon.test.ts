@@ -1,5 +1,7 @@
 /** The control process as a process: its workers, its REST, its signals. No etcd, no PostgreSQL. */
 import assert from 'node:assert/strict'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { isWorkerAlive, signalProcess } from '../../../src/io/processes/worker-process.ts'
 import { until } from '../../rig/wait.ts'
@@ -77,6 +79,16 @@ test('SIGUSR2 hands over to a successor that keeps the workers', async (t) => {
   assert.equal(await exitCode(daemon), 0)
   const after = await rig.settled((it) => it.control.pid !== before.control.pid)
   assert.deepEqual(pids(after), pids(before))
+})
+
+test('a run directory that takes no notes costs nothing but the notes', async (t) => {
+  const rig = await openRig(t)
+  for (const index of [0, 1]) {
+    mkdirSync(join(rig.runDir, `worker-${index}.json.new`), { recursive: true, mode: 0o700 })
+  }
+  rig.start()
+  await rig.settled()
+  await rig.logged(/the run directory can not be used/)
 })
 
 test('REST: the picture, health in words, 404 as JSON, events replayed', async (t) => {

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { packageVersion } from '../../../src/app/version.ts'
 import { NOTHING_COUNTED } from '../../../src/core/api/fleet-totals.ts'
 import { END_REASONS, FLEET_PROTOCOL, type ToWorker } from '../../../src/core/fleet/messages.ts'
+import type { RouteTable } from '../../../src/core/routing/types.ts'
 import { dialControl } from '../../../src/io/processes/control-socket.ts'
 import { readMessages, sendMessage } from '../../../src/io/processes/lines.ts'
 
@@ -11,6 +12,7 @@ const { values } = parseArgs({ strict: false, options: { socket: text, index: te
 const index = Number(values['index'])
 const startedAtMs = performance.now()
 let settingsSerial = 0
+let table: RouteTable | null = null
 
 async function dial(): Promise<void> {
   const socket = await dialControl(String(values['socket']))
@@ -24,7 +26,7 @@ async function dial(): Promise<void> {
   readMessages(socket, (message) => obey(message as ToWorker, send))
   send({
     ...{ kind: 'hello', protocol: FLEET_PROTOCOL, version: packageVersion(), pid: process.pid },
-    ...{ index, slots: { clients: 0, held: 0 }, settingsSerial, ownsUnixSockets: false },
+    ...{ index, slots: { clients: 0, held: 0 }, settingsSerial, ownsUnixSockets: false, table },
   })
 }
 
@@ -36,9 +38,12 @@ function obey(message: ToWorker, send: (message: object) => void): void {
   } else if (message.kind === 'grant') {
     send({ kind: 'event', name: 'granted', data: { slot: message.slot, count: message.count } })
   } else if (message.kind === 'reclaim') send({ kind: 'return', slot: message.slot, count: 0 })
-  else if (message.kind === 'table')
-    send({ kind: 'switched', serial: message.table.serial, cut: 0 })
-  else if (message.kind === 'drain') process.exit(0)
+  else if (message.kind === 'table') {
+    table = message.table
+    const route = table.listeners['write']?.primary.kind
+    send({ kind: 'event', name: 'table', data: { route, leader: table.leader } })
+    send({ kind: 'switched', serial: table.serial, cut: 0 })
+  } else if (message.kind === 'drain') process.exit(0)
   else if (message.kind === 'list-clients') send({ kind: 'clients', id: message.id, clients: [] })
 }
 

@@ -1,37 +1,11 @@
 /** From a key in a real etcd to the workers: tables, swap, its latency, and a restart in between. */
 import assert from 'node:assert/strict'
-import { createServer, type Server } from 'node:http'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { startEtcd } from '../../rig/etcd.ts'
 import { killed, openRig, pids } from './daemon-rig.ts'
+import { Member } from './member.ts'
 
 const PREFIX = '/service/rig/'
-
-/** A member's Patroni API, by what its PostgreSQL is. */
-class Member {
-  role: 'primary' | 'replica' = 'replica'
-  readonly #server: Server = createServer((_request, response) => {
-    const standby = { received_location: 5, replayed_location: 5 }
-    const xlog = this.role === 'primary' ? { location: 5 } : standby
-    response.end(JSON.stringify({ state: 'running', role: this.role, xlog }))
-  })
-  readonly #port: number
-
-  constructor(t: TestContext, port: number) {
-    this.#port = port
-    this.#server.listen(port, '127.0.0.1')
-    t.after(() => void this.#server.close())
-  }
-
-  key(): string {
-    const { role } = this
-    return JSON.stringify({
-      conn_url: 'postgres://127.0.0.1:1/postgres',
-      api_url: `http://127.0.0.1:${this.#port}/patroni`,
-      ...{ state: 'running', role, xlog_location: 5, timeline: 1, version: '4.1.4' },
-    })
-  }
-}
 
 test('a new leader is served when it is out of recovery, and the swap is measured', async (t) => {
   const rig = await openRig(t)

@@ -10,6 +10,7 @@ import {
   type FleetState,
   initialFleet,
   isServing,
+  mayHoldSessions,
   SILENCE_MS,
 } from '../../../src/core/fleet/adoption.ts'
 import { FLEET_PROTOCOL } from '../../../src/core/fleet/messages.ts'
@@ -167,6 +168,22 @@ test('a frozen worker is killed and replaced; after a pause of ours nobody is bl
     { kind: 'spawn', index: 0 },
   ])
   assert.deepEqual(play(serving, [60_000, tick]).actions, [])
+})
+
+test('a stranger that can not read our tables has to let go soon', () => {
+  const { actions } = play(fresh(0), [0, hello(77, 0, { protocol: FLEET_PROTOCOL + 1 })])
+  assert.deepEqual(actions, [{ kind: 'drain', pid: 77, why: 'another-protocol', graceMs: 5000 }])
+})
+
+test('whoever may have sessions counts, reachable or not', () => {
+  const holding = (...events: [number, FleetEvent][]) =>
+    [...play(fresh(1), ...events).state.workers.values()].filter(mayHoldSessions).length
+  assert.equal(holding([0, tick], [1, spawned(10, 0)]), 0)
+  assert.equal(holding([0, found({ pid: 10, index: 0 })]), 1)
+  assert.equal(holding([0, tick], [1, spawned(10, 0)], [9, hello(10, 0)]), 1)
+  const gone: FleetEvent = { kind: 'hung-up', pid: 10 }
+  assert.equal(holding([0, tick], [1, spawned(10, 0)], [9, hello(10, 0)], [10, gone]), 1)
+  assert.equal(holding([0, hello(77, 0)]), 1)
 })
 
 test('a stranger is drained, surplus workers are drained, the sockets move on', () => {

@@ -52,6 +52,7 @@ test('a table is made whole at the first step, its serial counts from one', () =
       primary: [{ member: 'n1', addresses: [{ host: 'n1.test', port: 5432 }] }],
       replicaNot: ['n1'],
     },
+    witness: { member: 'n1', apiUrl: 'http://n1.test:8008', ttlMs: 30_000 },
     members: [
       { member: 'n1', host: 'n1.test', port: 5432, role: 'primary' },
       { member: 'n2', host: 'n2.test', port: 5432, role: 'replica' },

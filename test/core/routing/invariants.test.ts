@@ -35,6 +35,7 @@ const ANSWERS = words(
   'standby',
   'standby',
   'not-running',
+  'unreachable',
 )
 const TROUBLES = words('refused', 'reset', 'starting-up', 'in-hot-standby', 'session-lost')
 
@@ -46,9 +47,10 @@ const event = fc.oneof(
   { weight: 1, arbitrary: line('past', fc.nat({ max: 30 })) },
   { weight: 8, arbitrary: line('member', name, ROLES, STATES) },
   { weight: 1, arbitrary: line('member', name, 'gone') },
+  { weight: 1, arbitrary: words('member @ primary running at=moved') },
   { weight: 12, arbitrary: line('sighting', name, ANSWERS, 'ago', agoMs) },
   { weight: 3, arbitrary: line('trouble', name, TROUBLES, 'ago', agoMs) },
-  { weight: 1, arbitrary: words('etcd lost', 'etcd live', 'etcd live') },
+  { weight: 1, arbitrary: words('etcd lost', 'etcd lost ago 40s', 'etcd live', 'etcd live') },
   {
     weight: 4,
     arbitrary: line(

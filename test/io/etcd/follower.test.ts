@@ -4,11 +4,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { after, before, describe, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Etcd3 } from 'etcd3'
 import { openFollower } from '../../../src/io/etcd/follower.ts'
 import { type EtcdRig, startEtcd, waitUntil } from '../../rig/etcd.ts'
+import { pause } from '../../rig/wait.ts'
 import { type Following, follow, PREFIX, plainSettings } from './following.ts'
 import { startRelay, startSynSink } from './relay.ts'
 
@@ -233,7 +233,7 @@ describe('follower and one etcd', () => {
       await waitUntil(() => sockets.length === 4, 'no snapshots')
       await waitUntil(() => other.stats().requests > 2, 'no proof')
       await other.close()
-      await sleep(500) // nothing may happen, for longer than the follower lets its own sockets live
+      await pause(500) // nothing may happen, for longer than the follower lets its own sockets live
       for (const socket of sockets) {
         socket.write('x')
         const limit = { signal: AbortSignal.timeout(2000) }

@@ -12,7 +12,7 @@ import {
   type RawPeer,
   SSL_REQUEST,
 } from '../../rig/raw-peer.ts'
-import { until } from '../../rig/wait.ts'
+import { pause, until } from '../../rig/wait.ts'
 import { limits, openWorld } from './world.ts'
 
 const world = await openWorld()
@@ -31,7 +31,7 @@ beforeEach(async () => {
 /** Says it in two parts, cut at `at`, and waits in between until the first has been read. */
 async function sayCut(client: RawPeer, bytes: Buffer, at: number): Promise<void> {
   client.write(bytes.subarray(0, at))
-  await new Promise((resolve) => setTimeout(resolve, 1))
+  await pause(1)
   client.write(bytes.subarray(at))
 }
 

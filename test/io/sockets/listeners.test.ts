@@ -6,7 +6,7 @@ import type { WorkerListener } from '../../../src/core/fleet/messages.ts'
 import { primaryAt, tcpListener } from '../../rig/fake-control.ts'
 import { echoScript, resetFakeServers, startFakeServer } from '../../rig/fake-server.ts'
 import { closeRawPeers, connectRaw, hello, type Place } from '../../rig/raw-peer.ts'
-import { until } from '../../rig/wait.ts'
+import { pause, until } from '../../rig/wait.ts'
 import { openWorld } from './world.ts'
 
 const world = await openWorld()
@@ -119,7 +119,7 @@ test('a header cut at any byte, also inside what follows it', async () => {
       cuts.map(async (at) => {
         const client = await connectRaw({ port })
         client.write(bytes.subarray(0, at))
-        await new Promise((resolve) => setTimeout(resolve, 2))
+        await pause(2)
         client.write(bytes.subarray(at))
         await client.messagesUntil('Z')
         client.close()

@@ -86,7 +86,13 @@ const LISTENER: readonly Setting[] = [
 
 const HOLD_AND_LIMITS: readonly Setting[] = [
   own('router.hold', SECTION, 'How long and how many clients may wait for a backend.'),
-  own('router.hold.timeout', duration(0, HOUR), 'How long a client may wait.', { fallback: '30s' }),
+  own(
+    'router.hold.timeout',
+    duration(0, HOUR),
+    "How long a client may wait. When a whole node dies, nobody leads until the cluster's `ttl` has " +
+      'passed (30s unless configured) and a moment longer: only a timeout above that outlasts it.',
+    { fallback: '30s' },
+  ),
   own('router.hold.max_clients', integer(0, CLIENTS_MAX), 'How many clients may wait.', {
     fallback: 10000,
   }),
