@@ -54,7 +54,8 @@ describe('rig', { timeout: 400_000 }, () => {
     await allReach(cluster.appUrl, ports, cluster.node(third).postgres.port)
 
     await cluster.killNode(third)
-    assert.equal(cluster.node(third).patroni().isAlive(), false)
+    const killed = cluster.node(third).patroni()
+    await until(() => !killed.isAlive(), { limitMs: 5000, what: 'end of a killed node' })
     const fourth = await cluster.awaitLeader(60_000, third)
     await allReach(cluster.appUrl, ports, cluster.node(fourth).postgres.port)
     await router.stop()

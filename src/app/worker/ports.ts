@@ -39,6 +39,7 @@ export class Ports {
     for (const [name, held] of this.#open) {
       if (wanted.has(name)) continue
       this.#open.delete(name)
+      await this.#quietTurn()
       await held.port.close()
     }
     const faults: PortFault[] = []

@@ -14,7 +14,7 @@ const BACKLOG = 4096
 
 export type OpenPort = {
   readonly address: ListenAddress
-  /** Stops accepting. What the kernel has already accepted for this port is accepted first. */
+  /** Stops accepting, at once: what waits in the kernel's queue for this port is reset. */
   close(): Promise<void>
 }
 
@@ -29,7 +29,7 @@ export async function openPort(address: ListenAddress, accept: Accept): Promise<
   else await bind(server, { ...address, reusePort: true, backlog: BACKLOG })
   server.on('error', () => {}) // a failed accept (out of descriptors) must not end the worker
   takeOver(server, address.kind === 'unix', accept)
-  return { address, close: () => closeQuietly(server) }
+  return { address, close: () => closeNow(server) }
 }
 
 function bind(server: net.Server, options: net.ListenOptions): Promise<void> {
@@ -87,12 +87,7 @@ function peerOf(handle: Handle): Peer {
   return { host: out.address.replace(/^::ffff:/, ''), port: out.port ?? 0 }
 }
 
-/**
- * Closes right after a turn of the event loop in which all waiting connections were accepted: a
- * connection that is still in the kernel's queue when the port closes would be reset.
- */
-function closeQuietly(server: net.Server): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(() => server.close(() => resolve()))
-  })
+/** At once: each turn of the event loop more, connections come in that closing would reset. */
+function closeNow(server: net.Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()))
 }
