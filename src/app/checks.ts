@@ -22,11 +22,24 @@ export type SeenMember = {
 
 export type CheckPorts = {
   readonly clock: Clock
-  ask(apiUrl: string, path: CheckPath, timeoutMs: number): Promise<PeerReply>
+  ask(apiUrl: string, path: string, timeoutMs: number): Promise<PeerReply>
   onSighting(sighting: SeenMember): void
 }
 
-type Poller = { check: WantedCheck; askedAtMs: number; inFlight: number; cancel: () => void }
+type Poller = {
+  check: WantedCheck
+  askedAtMs: number
+  inFlight: number
+  cancel: () => void
+  /** What is asked instead of the check's own path, while the member knows it. */
+  quickPath: string | null
+}
+
+/**
+ * `GET /health` has the body of `GET /patroni`, but is answered at once: for `/patroni` an agent
+ * that can't reach its PostgreSQL tries again for seconds before it answers.
+ */
+const QUICK_PATHS: Readonly<Partial<Record<CheckPath, string>>> = { '/patroni': '/health' }
 
 /** A check this frequent is for a swap under way: a slow answer is then worth less than a new question. */
 const TIGHT_MS = 500
@@ -65,7 +78,9 @@ export class Checks {
   #wantOne(key: string, check: WantedCheck): void {
     const poller = this.#pollers.get(key)
     if (poller === undefined) {
-      const fresh = { check, askedAtMs: Number.NEGATIVE_INFINITY, inFlight: 0, cancel: () => {} }
+      const quickPath = QUICK_PATHS[check.path] ?? null
+      const none = { askedAtMs: Number.NEGATIVE_INFINITY, inFlight: 0, cancel: () => {} }
+      const fresh: Poller = { check, quickPath, ...none }
       this.#pollers.set(key, fresh)
       this.#plan(fresh)
     } else if (poller.check.everyMs !== check.everyMs) {
@@ -92,11 +107,23 @@ export class Checks {
     poller.inFlight += 1
     poller.askedAtMs = atMs
     this.#plan(poller)
-    const reply = await this.#ports.ask(check.apiUrl, check.path, timeoutMs)
+    const answer = await this.#question(poller, timeoutMs)
     poller.inFlight -= 1
     if (this.#pollers.get(keyOf(check)) !== poller) return
     this.#plan(poller)
-    this.#ports.onSighting({ member: check.member, atMs, answer: readReply(check.path, reply) })
+    this.#ports.onSighting({ member: check.member, atMs, answer })
+  }
+
+  async #question(poller: Poller, timeoutMs: number): Promise<MemberAnswer> {
+    const { quickPath, check } = poller
+    const { apiUrl, path } = check
+    if (quickPath !== null) {
+      const reply = await this.#ports.ask(apiUrl, quickPath, timeoutMs)
+      const answer = readReply(path, reply)
+      if (reply.kind === 'failed' || answer.kind !== 'unreachable') return answer
+      poller.quickPath = null // it answered, but not with its state
+    }
+    return readReply(path, await this.#ports.ask(apiUrl, path, timeoutMs))
   }
 }
 

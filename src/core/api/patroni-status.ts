@@ -20,8 +20,9 @@ const PRIMARY_ROLES: readonly unknown[] = ['primary', 'master']
 
 /**
  * Interprets one answer. `body` is the text as received, at most what the client's limit lets pass.
- * A primary is `running` with a non-zero `xlog.location` and no `received_location`; Patroni before
- * and after 4.0 agree on that, whatever `role` says.
+ * A primary has a non-zero `xlog.location` and no `received_location`: Patroni before and after 4.0
+ * agree on that, whatever `role` says, and it comes from a query just made. `state` is what the agent
+ * last thought: it may say `starting` for a second after PostgreSQL has started.
  */
 export function readPatroniStatus(path: CheckPath, status: number, body: string): MemberAnswer {
   if (status !== OK && status !== SERVICE_UNAVAILABLE) return unreachable(`answered ${status}`)
@@ -29,9 +30,12 @@ export function readPatroniStatus(path: CheckPath, status: number, body: string)
   if (fields === null) return unreachable('the answer is not a JSON object')
   const state = fields['state']
   if (typeof state !== 'string') return unreachable('the answer has no state')
-  if (state !== 'running') return { kind: 'not-running', state: state.slice(0, STATE_LENGTH_MAX) }
   const holdsLock = path === '/primary' ? status === OK : null
-  return readPosition(fields['xlog'] ?? fields['wal'], fields['role'], holdsLock)
+  const position = fields['xlog'] ?? fields['wal']
+  if (state === 'running' || (state === 'starting' && isObject(position))) {
+    return readPosition(position, fields['role'], holdsLock)
+  }
+  return { kind: 'not-running', state: state.slice(0, STATE_LENGTH_MAX) }
 }
 
 function readPosition(xlog: unknown, role: unknown, holdsLock: boolean | null): MemberAnswer {

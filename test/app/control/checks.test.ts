@@ -15,6 +15,7 @@ function stage() {
   let now = 1000
   let timers: { atMs: number; run: () => void }[] = []
   const asked: { member: string; atMs: number; timeoutMs: number }[] = []
+  const paths: string[] = []
   const open: ((reply: PeerReply) => void)[] = []
   const seen: SeenMember[] = []
   const clock = {
@@ -30,7 +31,8 @@ function stage() {
   }
   const checks = new Checks({
     clock,
-    ask(member, _path, timeoutMs) {
+    ask(member, path, timeoutMs) {
+      paths.push(path)
       asked.push({ member, atMs: now, timeoutMs })
       return new Promise((resolve) => void open.push(resolve))
     },
@@ -39,6 +41,7 @@ function stage() {
   return {
     checks,
     asked,
+    paths,
     seen,
     timers: () => timers.length,
     pass(ms: number) {
@@ -75,6 +78,18 @@ test('the first question is asked at once, the next everyMs after the start of t
   assert.deepEqual(it.seen, [
     { member: 'a', atMs: 1000, answer: { kind: 'primary', holdsLock: null } },
   ])
+})
+
+test('the state is asked where it comes at once, and else where it always is', async () => {
+  const it = stage()
+  it.checks.want([check(100)])
+  it.pass(0)
+  await it.answer({ kind: 'answered', status: 404, body: 'what?' })
+  await it.answer()
+  assert.deepEqual(it.paths, ['/health', '/patroni'])
+  assert.equal(it.seen[0]?.answer.kind, 'primary')
+  it.pass(100)
+  assert.deepEqual(it.paths, ['/health', '/patroni', '/patroni'])
 })
 
 test('a question that hangs is joined by the next after a quarter second, four at most', async () => {

@@ -44,6 +44,15 @@ test('a PostgreSQL that does not run is no standby', () => {
   assert.equal(zero.kind, 'not-running')
 })
 
+test('what a query just showed counts, although the agent still says starting', () => {
+  const up = primary.replace('running', 'starting')
+  assert.deepEqual(readPatroniStatus('/patroni', 503, up), { kind: 'primary', holdsLock: null })
+  const replaying = standby.replace('running', 'starting')
+  assert.deepEqual(readPatroniStatus('/patroni', 503, replaying), { kind: 'standby' })
+  const stopping = primary.replace('running', 'stopping')
+  assert.equal(readPatroniStatus('/patroni', 503, stopping).kind, 'not-running')
+})
+
 test('garbage is unreachable, never a role', () => {
   for (const text of ['', '[]', '"running"', 'null', '{"state":7}', '<html>']) {
     assert.equal(readPatroniStatus('/patroni', 200, text).kind, 'unreachable')
