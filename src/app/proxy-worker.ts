@@ -201,7 +201,25 @@ function round(ms: number): number {
   return Math.round(ms * 100) / 100
 }
 
+async function serve(socket: string, index: number, level: LogLevel, format: LogFormat) {
+  process.title = `pgsteer: worker ${index}`
+  const base = { process: `worker ${index}`, pid: process.pid }
+  const log = await openLog({ level, format, base, buffered: true })
+  // What nobody caught is one connection's trouble; all others would pay for ending the worker.
+  let faults = 0
+  process.on('uncaughtException', (error) => {
+    log.fatal({ stack: error.stack ?? String(error) }, 'a fault of the router: please report it')
+    if (++faults > FAULTS_MAX) process.exit(1)
+  })
+  // Both belong to the control process, which drains its workers in its own order.
+  process.on('SIGINT', () => undefined)
+  process.on('SIGHUP', () => undefined)
+  process.on('SIGTERM', () => process.exit(0)) // writes the log lines that are held back
+  new Worker(socket, index, log)
+}
+
 const { values } = parseArgs({
+  strict: false,
   options: {
     socket: { type: 'string' },
     index: { type: 'string' },
@@ -209,22 +227,13 @@ const { values } = parseArgs({
     'log-format': { type: 'string', default: 'json' },
   },
 })
-const index = Number(values.index)
-process.title = `pgsteer: worker ${index}`
-const log = await openLog({
-  level: values['log-level'] as LogLevel,
-  format: values['log-format'] as LogFormat,
-  base: { process: `worker ${index}`, pid: process.pid },
-  buffered: true,
-})
-// What nobody caught is one connection's trouble; all others would pay for ending the worker.
-let faults = 0
-process.on('uncaughtException', (error) => {
-  log.fatal({ stack: error.stack ?? String(error) }, 'a fault of the router: please report it')
-  if (++faults > FAULTS_MAX) process.exit(1)
-})
-// Both belong to the control process, which drains its workers in its own order.
-process.on('SIGINT', () => undefined)
-process.on('SIGHUP', () => undefined)
-process.on('SIGTERM', () => process.exit(0)) // writes the log lines that are held back
-new Worker(values.socket!, index, log)
+// Without a socket it was only loaded, to be compiled.
+if (typeof values.socket === 'string') {
+  const { socket, index } = values
+  await serve(
+    socket,
+    Number(index),
+    values['log-level'] as LogLevel,
+    values['log-format'] as LogFormat,
+  )
+}
