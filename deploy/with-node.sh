@@ -6,4 +6,5 @@ if ! node=$(find_node "$root"); then
   echo "$NODE_WANTED" >&2
   exit 1
 fi
+use_compile_cache
 exec "$node" "$@"

@@ -17,6 +17,12 @@ export type WorkerStart = {
   readonly logFormat: 'json' | 'pretty'
 }
 
+/**
+ * Sockets that live for one transaction cost less without libuv's way of batching `epoll_ctl` through
+ * io_uring: 391 µs of CPU a connection instead of 446 (means of two runs each, pgbench -C).
+ */
+const PLAIN_EPOLL = { UV_USE_IO_URING: '0' }
+
 /** In a worker's environment: whose it is. Unlike its command line it can't be changed by a title. */
 const MARK = 'PGSTEER_WORKER_OF'
 
@@ -28,7 +34,12 @@ export function startWorker(
   const child = spawn(process.execPath, [...start.nodeFlags, ...workerArguments(start)], {
     detached: true,
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, ...compileCacheIn(dirname(start.socket)), [MARK]: start.socket },
+    env: {
+      ...process.env,
+      ...compileCacheIn(dirname(start.socket)),
+      ...PLAIN_EPOLL,
+      [MARK]: start.socket,
+    },
   })
   child.on('error', () => undefined) // no pid then: reported by the return value
   const { pid } = child

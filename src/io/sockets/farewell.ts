@@ -21,6 +21,10 @@ export function farewell(
 ): void {
   wire.sink = LAST_WORD_SAID
   if (wire.destroyed) return closed()
+  if (answer === null && wire.readableEnded && wire.writableLength === 0) {
+    wire.destroy() // both sides have said everything: the usual end
+    return closed()
+  }
   if (answer === null) wire.end()
   else wire.end(answer)
   wire.resume() // closing with unread bytes would reset the connection and lose the answer
