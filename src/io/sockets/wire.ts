@@ -10,7 +10,7 @@ import net from 'node:net'
 import type { TLSSocket } from 'node:tls'
 
 const SHARED_BYTES = 32 * 1024
-const BULK_BYTES = 256 * 1024
+const BULK_BYTES = 128 * 1024
 const BULK_SPARES_MAX = 16
 /** Chunks of this size and more are passed on without a copy; needs `writableHighWaterMark` ≤ it. */
 const BULK_CHUNK_BYTES = 64 * 1024
@@ -24,7 +24,7 @@ Buffer.poolSize = 256 * 1024
 
 /** What happens on a wire goes to its sink; the sink changes with the phase of the connection. */
 export interface Sink {
-  /** `chunk[0..n)` is valid during the call only, unless the chunk is `n` long. False: stop reading. */
+  /** `chunk[0..n)` is valid during the call only: pass it on or copy it. False: stop reading. */
   onChunk(chunk: Buffer, n: number): boolean
   /** The other side will send no more. */
   onEnd(): void
@@ -52,6 +52,8 @@ export class PlainWire extends net.Socket {
   sink: Sink = DEAF
   failure: Error | null = null
   private bulk: Buffer | null = null
+  /** Takes turns with `bulk`: one is read into while the other is still being written. */
+  private otherBulk: Buffer | null = null
   private quiet = 0
 
   constructor(options: { handle?: unknown; pauseOnCreate?: boolean }) {
@@ -75,18 +77,27 @@ export class PlainWire extends net.Socket {
 
   private borrow(): void {
     this.bulk = bulkSpares.pop() ?? Buffer.allocUnsafeSlow(BULK_BYTES)
+    this.otherBulk = bulkSpares.pop() ?? Buffer.allocUnsafeSlow(BULK_BYTES)
     this.quiet = 0
     nextBuffer = this.bulk
   }
 
-  /** No write refers to the buffer by now: small chunks were copied, larger ones have drained. */
+  /** After a bulk chunk the buffers change turns; small chunks were copied and leave theirs free. */
   private settle(n: number): void {
-    if (n >= BULK_CHUNK_BYTES) this.quiet = 0
-    else if (++this.quiet >= BULK_QUIET_READS) {
-      if (bulkSpares.length < BULK_SPARES_MAX) bulkSpares.push(this.bulk!)
-      this.bulk = null
-      nextBuffer = shared
-    }
+    if (n >= BULK_CHUNK_BYTES) {
+      this.quiet = 0
+      nextBuffer = this.otherBulk!
+      this.otherBulk = this.bulk
+      this.bulk = nextBuffer
+    } else if (++this.quiet >= BULK_QUIET_READS) this.leaveBulk()
+  }
+
+  /** The other buffer may still be on its way out: that one goes to the garbage collector. */
+  private leaveBulk(): void {
+    if (bulkSpares.length < BULK_SPARES_MAX) bulkSpares.push(this.bulk!)
+    this.bulk = null
+    this.otherBulk = null
+    nextBuffer = shared
   }
 }
 
@@ -101,16 +112,18 @@ export function tlsWire(socket: TLSSocket): Wire {
 
 /**
  * Passes `chunk[0..n)` on to `to`. False when the receiver is behind: stop reading until `onDrain`.
- * A small chunk is copied, because its buffer is read into again at once. A bulk chunk is not: it is
- * at least as long as the receiver's high-water mark, so if it could not be written whole, `onDrain`
- * tells when its private buffer is free again.
+ * A chunk of TLS is its own. A small one of the shared buffer is copied, because that is read into
+ * again at once. A bulk chunk is not: it is
+ * at least as long as the receiver's high-water mark, so `onDrain` comes when all of it has left; until
+ * then its sender may fill its other buffer, once.
  */
 export function passOn(to: Wire, chunk: Buffer, n: number): boolean {
-  if (chunk.length === n) to.write(chunk)
-  else if (n >= BULK_CHUNK_BYTES) {
+  if (chunk.length === BULK_BYTES && n >= BULK_CHUNK_BYTES) {
     to.write(chunk.subarray(0, n))
-    return to.writableLength === 0
-  } else to.write(copyOf(chunk, n))
+    return to.writableLength <= n // what came before it is gone, and with it the other buffer free
+  }
+  const isOwned = chunk.length === n && chunk !== shared && chunk.length !== BULK_BYTES
+  to.write(isOwned ? chunk : copyOf(chunk, n))
   return to.writableLength < PENDING_BYTES_MAX
 }
 

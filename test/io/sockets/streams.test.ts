@@ -1,8 +1,9 @@
 /** Bytes both ways: nothing lost, nothing piled up, whoever is slow, closes half, or breaks. */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
+import net from 'node:net'
 import { after, before, beforeEach, test } from 'node:test'
-import { frame } from '../../../src/core/pgwire/messages.ts'
+import { frame, TERMINATE_MESSAGE } from '../../../src/core/pgwire/messages.ts'
 import { primaryAt } from '../../rig/fake-control.ts'
 import { loginAnswer, READY, resetFakeServers, startFakeServer } from '../../rig/fake-server.ts'
 import { startPostgres } from '../../rig/postgres.ts'
@@ -117,6 +118,42 @@ test('a slow reader gets everything, also after the server has closed', async ()
 function sha(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
+
+test('slow readers of different results at once get their own bytes, each of them', async () => {
+  const rows = 100_000
+  const letters = ['J', 'K', 'L', 'M', 'Q', 'U']
+  await control.open(primaryAt(server.port))
+  const streams = letters.map((letter) => {
+    const socket = net.connect({ port, host: '127.0.0.1' })
+    const rowsOf = `SELECT repeat('${letter}', 199) FROM generate_series(1, ${rows})`
+    socket.write(hello({ user: 'postgres', database: 'postgres' }))
+    socket.write(query(`COPY (${rowsOf}) TO STDOUT`))
+    socket.write(TERMINATE_MESSAGE)
+    return socket
+  })
+  // Nobody reads until everything that can pile up has piled up.
+  const written = () => streams.reduce((sum, { bytesRead }) => sum + bytesRead, 0)
+  await until(settled(written), { limitMs: 10_000, what: 'standstill' })
+  const counts = await Promise.all(
+    streams.map(async (socket) => {
+      const found = new Uint32Array(256)
+      for await (const chunk of socket as AsyncIterable<Buffer>) {
+        for (const byte of chunk) found[byte]! += 1
+      }
+      return letters.map((letter) => found[letter.charCodeAt(0)])
+    }),
+  )
+  // The login brings a few such letters too; another client's bytes would come by the thousand.
+  const strange = counts.map((of, own) =>
+    of
+      .map((count, at) => (at === own ? count! - rows * 199 : count!))
+      .filter((n) => n < 0 || n > 99),
+  )
+  assert.deepEqual(
+    strange,
+    Array.from(letters, () => []),
+  )
+})
 
 test('what waits here when the server closes is still delivered', async () => {
   // First see how much leaves the server while the client reads nothing, then send a bit less.
