@@ -18,7 +18,7 @@ import {
   SSL_REQUEST,
   TERMINATE,
 } from '../../rig/raw-peer.ts'
-import { until } from '../../rig/wait.ts'
+import { pause, until } from '../../rig/wait.ts'
 import { startBlackHole } from './black-hole.ts'
 import { limits, openWorld } from './world.ts'
 
@@ -258,6 +258,18 @@ test('a listening server that never answers is no answer either', async (t) => {
   t.diagnostic('held until hold.timeout')
   const client = await loginRaw({ port })
   assert.match(await client.error(), /^FATAL 57P03 no primary available/)
+  client.close()
+})
+
+test('hold.timeout 0 is for held routes: an open one serves, also when it takes a moment', async () => {
+  const server = await startFakeServer(rig, async (peer) => {
+    await pause(350) // longer than the sweep that looks for those who wait too long
+    peer.write(loginAnswer())
+  })
+  await control.configure({ hold: { timeoutMs: 0, maxClients: 10 } })
+  await control.open(primaryAt(server.port))
+  const client = await loginRaw({ port })
+  await client.messagesUntil('Z')
   client.close()
 })
 

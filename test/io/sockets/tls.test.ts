@@ -301,6 +301,12 @@ test('mode allow: plain first, and with TLS where the server takes no plain logi
   await strict.stop()
 })
 
+test('a server with an IPv6 address and TLS: an address is no server name', async () => {
+  await control.configure({ serverTls: { ...NO_SERVER_TLS, mode: 'require' } })
+  await control.open(primaryAt(secure.port, 'n1', '::ffff:127.0.0.1'))
+  assert.equal((await psql('sslmode=disable')).out, 'true|42')
+})
+
 test('verify-full looks at the name, verify-ca does not', async () => {
   await secure.query(`ALTER SYSTEM SET ssl_cert_file = '${elsewhere.certFile}'`)
   await secure.query(`ALTER SYSTEM SET ssl_key_file = '${elsewhere.keyFile}'`)
